@@ -1,0 +1,59 @@
+# All that is done with this tree. `make help` lists it. The tools' versions are pinned
+# by the tool directives of go.mod.
+
+GO       ?= go
+FUZZTIME ?= 30s
+COUNT    ?= 6
+BENCHOUT ?= bench.txt
+
+# The systems that must build: what `make cross` goes through.
+PLATFORMS = linux/amd64 linux/arm64 linux/386 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64 \
+            freebsd/amd64 android/arm64
+
+.DEFAULT_GOAL := help
+.PHONY: help build fmt lint test race interop fuzz bench bench-links cross
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## compile everything; the examples go to bin/
+	$(GO) build ./...
+	$(GO) build -o bin/ ./examples/...
+
+fmt: ## format all files
+	gofmt -w .
+
+lint: ## gofmt, go vet, staticcheck
+	@bad=$$(gofmt -l .); [ -z "$$bad" ] || { echo "gofmt -w is needed for:"; echo "$$bad"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+test: ## all tests; those that lack a privilege skip
+	$(GO) test ./...
+
+race: ## all tests with the race detector, interop with small transfers
+	INTEROP_MB=4 $(GO) test -race -timeout 20m ./...
+
+interop: ## against the kernel's MPTCP, 100 MB each way (root); INTEROP_PCAP=DIR captures
+	INTEROP_REQUIRED=1 $(GO) test -count=1 -timeout 25m -v ./internal/interop/
+
+fuzz: ## each fuzz target for FUZZTIME
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+bench: ## throughput, CPU and allocations against plain netstack; ratios at the end
+	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./internal/bench/... | tee $(BENCHOUT)
+	$(GO) tool benchstat $(BENCHOUT)
+
+bench-links: ## goodput over emulated links against the kernel's BBR (root)
+	INTEROP_REQUIRED=1 $(GO) test -count=1 -timeout 25m -v -run Links ./internal/bench/...
+
+cross: ## vet for every platform
+	@set -e; for p in $(PLATFORMS); do \
+		echo "== $$p"; \
+		GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) vet ./...; \
+	done

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/gomptcp/gomptcp/pathmgr"
+	"github.com/gomptcp/gomptcp/scheduler"
+)
+
+const usage = `usage: mpcat [flags] HOST PORT
+
+Mpcat sends standard input over a Multipath TCP connection to HOST and PORT and
+writes what comes back to standard output. The end of standard input closes the
+sending half; receiving goes on. With -l it waits for one connection at HOST,
+one of its own addresses, instead.
+
+Each -dev is a path: a TUN device and the addresses that mpcat has behind it. The
+system's own end of the device needs other addresses of the same networks, and a
+device that does not exist yet is made, which takes privileges. To send a file to a
+server at 10.9.0.1 over two paths that were prepared with
+
+    ip tuntap add dev wifi mode tun; ip addr add 10.1.1.1/24 dev wifi; ip link set wifi up
+    ip tuntap add dev lte  mode tun; ip addr add 10.1.2.1/24 dev lte;  ip link set lte up
+
+run
+
+    mpcat -dev wifi=10.1.1.2/24 -dev lte=10.1.2.2/24 10.9.0.1 5001 <file
+
+Exit status: 0 when all was delivered and confirmed by the peer, 1 when not, 2 for
+a wrong command line.
+
+Flags:
+`
+
+// config is a parsed command line.
+type config struct {
+	listen   bool
+	address  string // HOST and PORT, joined
+	devices  []deviceFlag
+	sched    scheduler.Factory
+	pathmgr  pathmgr.Factory
+	checksum bool
+	pcap     string
+	stats    string
+	timeout  time.Duration
+	verbose  bool
+	// logTo takes the lines of -v.
+	logTo io.Writer
+}
+
+// deviceFlag is one -dev: a device and the addresses of the host behind it.
+type deviceFlag struct {
+	name  string
+	addrs []netip.Prefix
+}
+
+// parseFlags parses the arguments after the program's name. Help goes to out, and
+// so do later log lines; the error says what is wrong and is not printed.
+func parseFlags(args []string, out io.Writer) (*config, error) {
+	cfg := &config{logTo: out}
+	fs := flag.NewFlagSet("mpcat", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.BoolVar(&cfg.listen, "l", false, "listen at HOST and serve one connection")
+	fs.Func("dev", "`NAME=ADDR/LEN[,ADDR6/LEN]`: a path's device and our addresses behind it; repeat it for more paths",
+		func(s string) error { return cfg.addDevice(s) })
+	schedName := fs.String("scheduler", "minrtt", "packet scheduler: "+strings.Join(scheduler.Names(), ", "))
+	pmName := fs.String("pathmgr", "default", "path manager: "+strings.Join(pathmgr.Names(), ", "))
+	fs.BoolVar(&cfg.checksum, "checksum", false, "ask for DSS checksums")
+	fs.StringVar(&cfg.pcap, "pcap", "", "capture all devices to `FILE` (pcapng)")
+	fs.StringVar(&cfg.stats, "stats", "", "at the end, write what the connection did to `FILE` as JSON")
+	fs.DurationVar(&cfg.timeout, "timeout", 0, "give up when nothing has moved for so long, be it connecting, sending, receiving or waiting for confirmation (default: never, but 60s for connecting)")
+	fs.BoolVar(&cfg.verbose, "v", false, "log the connection's story to standard error")
+
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		io.WriteString(out, usage)
+		fs.SetOutput(out)
+		fs.PrintDefaults()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if fs.NArg() != 2 {
+		return nil, fmt.Errorf("want HOST and PORT after the flags, got %q; mpcat -h explains", fs.Args())
+	}
+	cfg.address = net.JoinHostPort(fs.Arg(0), fs.Arg(1))
+	if len(cfg.devices) == 0 {
+		return nil, errors.New("no -dev: name at least one device and our address behind it, for example -dev tun0=10.1.1.2/24")
+	}
+	if cfg.timeout < 0 {
+		return nil, fmt.Errorf("-timeout %v: must not be negative", cfg.timeout)
+	}
+	var ok bool
+	if cfg.sched, ok = scheduler.ByName(*schedName); !ok {
+		return nil, fmt.Errorf("-scheduler %q: there are %s", *schedName, strings.Join(scheduler.Names(), ", "))
+	}
+	if cfg.pathmgr, ok = pathmgr.ByName(*pmName); !ok {
+		return nil, fmt.Errorf("-pathmgr %q: there are %s", *pmName, strings.Join(pathmgr.Names(), ", "))
+	}
+	return cfg, nil
+}
+
+// logf writes a line for -v.
+func (cfg *config) logf(format string, args ...any) {
+	if cfg.verbose {
+		fmt.Fprintf(cfg.logTo, "mpcat: "+format+"\n", args...)
+	}
+}
+
+// addDevice parses NAME=ADDR/LEN[,ADDR6/LEN].
+func (cfg *config) addDevice(s string) error {
+	name, list, ok := strings.Cut(s, "=")
+	if !ok || name == "" {
+		return errors.New("want NAME=ADDR/LEN[,ADDR6/LEN], for example tun0=10.1.1.2/24,fd00:1::2/64")
+	}
+	for _, d := range cfg.devices {
+		if d.name == name {
+			return fmt.Errorf("device %s is named twice; give all its addresses in one -dev, separated by commas", name)
+		}
+	}
+	d := deviceFlag{name: name}
+	for _, a := range strings.Split(list, ",") {
+		p, err := netip.ParsePrefix(a)
+		if err != nil {
+			return fmt.Errorf("%q is no address with prefix length, such as 10.1.1.2/24: %w", a, err)
+		}
+		d.addrs = append(d.addrs, p)
+	}
+	cfg.devices = append(cfg.devices, d)
+	return nil
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"io"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestParseFlags(t *testing.T) {
+	cfg, err := parseFlags(strings.Fields("-l -dev wifi=10.1.1.2/24,fd00:1::2/64 -dev lte=10.1.2.2/24 -scheduler roundrobin "+
+		"-pathmgr none -checksum -pcap c.pcapng -stats s.json -timeout 30s fd00:1::2 5001"), io.Discard)
+	require.NoError(t, err)
+	require.True(t, cfg.listen)
+	require.Equal(t, "[fd00:1::2]:5001", cfg.address)
+	require.Equal(t, []deviceFlag{
+		{"wifi", []netip.Prefix{netip.MustParsePrefix("10.1.1.2/24"), netip.MustParsePrefix("fd00:1::2/64")}},
+		{"lte", []netip.Prefix{netip.MustParsePrefix("10.1.2.2/24")}},
+	}, cfg.devices)
+	require.Equal(t, "roundrobin", cfg.sched().Name())
+	require.Equal(t, "none", cfg.pathmgr().Name())
+	require.True(t, cfg.checksum)
+	require.Equal(t, "c.pcapng", cfg.pcap)
+	require.Equal(t, "s.json", cfg.stats)
+	require.Equal(t, 30*time.Second, cfg.timeout)
+}
+
+func TestParseFlagsDefaults(t *testing.T) {
+	cfg, err := parseFlags(strings.Fields("-dev tun0=10.1.1.2/24 10.9.0.1 5001"), io.Discard)
+	require.NoError(t, err)
+	require.False(t, cfg.listen)
+	require.False(t, cfg.checksum)
+	require.Equal(t, "minrtt", cfg.sched().Name())
+	require.Equal(t, "default", cfg.pathmgr().Name())
+	require.Zero(t, cfg.timeout)
+}
+
+// A wrong command line is answered with what is wrong and what to write instead.
+func TestParseFlagsErrors(t *testing.T) {
+	const dev = "-dev tun0=10.1.1.2/24 "
+	for args, want := range map[string]string{
+		dev + "10.9.0.1":                      "want HOST and PORT",
+		dev + "10.9.0.1 1 2":                  "want HOST and PORT",
+		"10.9.0.1 5001":                       "no -dev",
+		"-dev tun0 10.9.0.1 5001":             "want NAME=ADDR/LEN",
+		"-dev =10.1.1.2/24 10.9.0.1 5001":     "want NAME=ADDR/LEN",
+		"-dev tun0=10.1.1.2 10.9.0.1 5001":    "no address with prefix length",
+		dev + dev + "10.9.0.1 5001":           "named twice",
+		dev + "-scheduler best 10.9.0.1 5001": "minrtt, roundrobin",
+		dev + "-pathmgr best 10.9.0.1 5001":   "default, none",
+		dev + "-timeout -1s 10.9.0.1 5001":    "must not be negative",
+		dev + "-nonsense 10.9.0.1 5001":       "nonsense",
+	} {
+		_, err := parseFlags(strings.Fields(args), io.Discard)
+		require.ErrorContains(t, err, want, args)
+	}
+}
+
+func TestHelpShowsAnExampleAndEveryFlag(t *testing.T) {
+	var out bytes.Buffer
+	_, err := parseFlags([]string{"-h"}, &out)
+	require.ErrorIs(t, err, flag.ErrHelp)
+	for _, want := range []string{"mpcat -dev wifi=10.1.1.2/24 -dev lte=10.1.2.2/24 10.9.0.1 5001 <file",
+		"-l", "-dev NAME=ADDR/LEN", "-scheduler", "-pathmgr", "-checksum", "-pcap FILE", "-stats FILE", "-timeout"} {
+		require.Contains(t, out.String(), want)
+	}
+}

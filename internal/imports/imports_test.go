@@ -1,0 +1,203 @@
+package imports
+
+import (
+	"errors"
+	"go/ast"
+	"go/build"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/gomptcp/gomptcp"
+
+// allowed says for each package which packages of this module it may import. Names
+// stand without the module; one that ends in "/..." means all below it. A package that
+// fits several lines has the first.
+var allowed = []struct {
+	pkg     string
+	imports []string
+}{
+	// Pure: values in, values out.
+	{"internal/seq", nil},
+	{"internal/clock", nil},
+	{"internal/packet", nil},
+	{"internal/rangeset", []string{"internal/seq"}},
+	{"internal/sendbuf", []string{"internal/seq", "internal/rangeset"}},
+	{"option", []string{"internal/seq"}},
+	{"scheduler", nil},
+	{"pathmgr", nil},
+	{"subflow/congestion", nil},
+
+	// Devices.
+	{"tun", []string{"internal/packet", "internal/clock"}},
+	{"tun/...", []string{"tun", "internal/packet", "internal/clock"}},
+	{"internal/linkem", []string{"tun", "internal/packet", "internal/clock"}},
+
+	// The two halves of a subflow, which do not know each other.
+	{"subflow", []string{"subflow/congestion", "option", "tun", "internal/seq", "internal/rangeset", "internal/sendbuf",
+		"internal/packet", "internal/clock"}},
+	{"internal/netstack", []string{"internal/netstack/...", "tun", "internal/packet", "internal/clock", "internal/seq"}},
+	{"internal/netstack/...", []string{"internal/netstack/...", "tun", "internal/packet", "internal/clock", "internal/seq"}},
+
+	// The connection, which ties all together.
+	{"mptcp", []string{"subflow", "subflow/congestion", "option", "scheduler", "pathmgr", "tun", "internal/netstack", "internal/seq",
+		"internal/rangeset", "internal/sendbuf", "internal/packet", "internal/clock"}},
+
+	// Its users.
+	{"examples/...", []string{"mptcp", "scheduler", "pathmgr", "subflow/congestion", "tun", "tun/...", "internal/linkem"}},
+	{"internal/interop", []string{"mptcp", "scheduler", "pathmgr", "subflow/congestion", "tun", "tun/...", "internal/linkem"}},
+	{"internal/imports", nil},
+	{"internal/bench/...", []string{"..."}},
+	{"internal/bench", []string{"..."}},
+}
+
+// pure are the packages without input, output, clock, goroutine or lock.
+var pure = []string{"internal/seq", "option", "scheduler", "pathmgr", "subflow/congestion"}
+
+// impureImports are what pure packages must not import.
+var impureImports = []string{"net", "os", "syscall", "sync", "context", "log", "log/slog", "golang.org/x/sys/..."}
+
+// impureTime are the functions of package time that pure packages must not call.
+var impureTime = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"}
+
+func TestImportsRunDownwards(t *testing.T) {
+	for _, goos := range []string{"linux", "windows"} {
+		for _, p := range packages(t, goos) {
+			may, known := allowedFor(p.name)
+			if !known {
+				t.Errorf("%s is not in the table of allowed imports: say there where it belongs", p.name)
+				continue
+			}
+			for _, imported := range p.Imports {
+				if own, ok := strings.CutPrefix(imported, module+"/"); ok && !matchesAny(own, may) {
+					t.Errorf("%s (%s) must not import %s", p.name, goos, own)
+				}
+			}
+		}
+	}
+}
+
+func TestOnlyNetstackImportsGvisor(t *testing.T) {
+	for _, goos := range []string{"linux", "windows"} {
+		for _, p := range packages(t, goos) {
+			if p.name == "internal/netstack" || strings.HasPrefix(p.name, "internal/netstack/") {
+				continue
+			}
+			if p.name == "internal/bench" || strings.HasPrefix(p.name, "internal/bench/") {
+				continue // compares with plain netstack
+			}
+			for _, imported := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+				if strings.HasPrefix(imported, "gvisor.dev/") {
+					t.Errorf("%s (%s) must not import %s: only internal/netstack may", p.name, goos, imported)
+				}
+			}
+		}
+	}
+}
+
+func TestPurePackages(t *testing.T) {
+	for _, p := range packages(t, "linux") {
+		if !slices.Contains(pure, p.name) {
+			continue
+		}
+		for _, imported := range p.Imports {
+			if matchesAny(imported, impureImports) {
+				t.Errorf("%s is pure and must not import %s", p.name, imported)
+			}
+		}
+		for _, file := range p.GoFiles {
+			for _, f := range timeFunctions(t, filepath.Join(p.Dir, file)) {
+				if slices.Contains(impureTime, f) {
+					t.Errorf("%s is pure and must not use time.%s (%s): the caller passes the time in", p.name, f, file)
+				}
+			}
+		}
+	}
+}
+
+// pkg is a package of the module and its directory's name within it.
+type pkg struct {
+	*build.Package
+	name string
+}
+
+// packages lists the packages of the module, but for the root's, as they are built for an
+// operating system. It reads the files in this process, so that `go test` knows which
+// changes make a cached result stale.
+func packages(t *testing.T, goos string) (list []pkg) {
+	const root = "../.."
+	ctx := build.Default
+	ctx.GOOS, ctx.CgoEnabled = goos, false
+	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() || path == root {
+			return err
+		}
+		if name := d.Name(); name == "testdata" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") {
+			return fs.SkipDir
+		}
+		p, err := ctx.ImportDir(path, 0)
+		if errors.As(err, new(*build.NoGoError)) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		list = append(list, pkg{p, filepath.ToSlash(name)})
+		return err
+	}))
+	require.NotEmpty(t, list)
+	return list
+}
+
+func allowedFor(name string) (imports []string, known bool) {
+	for _, a := range allowed {
+		if matchesAny(name, []string{a.pkg}) {
+			return a.imports, true
+		}
+	}
+	return nil, false
+}
+
+// matchesAny reports whether name is one of patterns or below one that ends in "...".
+func matchesAny(name string, patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		below, ok := strings.CutSuffix(p, "...")
+		return name == p || ok && strings.HasPrefix(name, below)
+	})
+}
+
+// timeFunctions returns the names in package time that a file uses.
+func timeFunctions(t *testing.T, file string) (names []string) {
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	require.NoError(t, err)
+	local := ""
+	for _, spec := range f.Imports {
+		if path, _ := strconv.Unquote(spec.Path.Value); path == "time" {
+			local = "time"
+			if spec.Name != nil {
+				local = spec.Name.Name
+			}
+		}
+	}
+	if local == "" {
+		return nil
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			if id, ok := sel.X.(*ast.Ident); ok && id.Name == local {
+				names = append(names, sel.Sel.Name)
+			}
+		}
+		return true
+	})
+	return names
+}

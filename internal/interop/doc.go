@@ -1,0 +1,21 @@
+// Package interop tests the library against the MPTCP of the Linux kernel.
+//
+// Every test makes a network namespace for the kernel's end (Lab) with TUN devices
+// in it. The library opens those devices, so that each is a path between the two
+// stacks; a Gate on the path can turn it into a black hole. The kernel's own
+// counters (Counters) tell whether it agrees with what happened.
+//
+//	library client                       namespace of the kernel
+//	  10.1.1.2 fd00:1:1::2 --path1-- 10.1.1.1 fd00:1:1::1   lo 10.9.0.1 fd09::1
+//	  10.1.2.2 fd00:1:2::2 --path2-- 10.1.2.1 fd00:1:2::1   (kernel server)
+//	library server
+//	  10.9.1.2 fd09:1::2 ----serve-- 10.9.1.1 fd09:1::1
+//	                                 (kernel client, from 10.1.1.1 and 10.1.2.1)
+//
+// The tests need root, iproute2, /dev/net/tun and a kernel with MPTCP (5.6 or later,
+// with `ip mptcp`); without them they skip and say why. The environment:
+//
+//	INTEROP_REQUIRED=1  fail instead of skipping
+//	INTEROP_MB=100      megabytes each way; default 100 when required, else 8
+//	INTEROP_PCAP=DIR    write a capture of every test to DIR
+package interop

@@ -1,0 +1,234 @@
+//go:build linux
+
+package interop
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gomptcp/gomptcp/mptcp"
+)
+
+func TestMain(m *testing.M) {
+	RemoveStale()
+	os.Exit(m.Run())
+}
+
+// patience is how long an exchange may stand still before it has failed. A dead path
+// takes the kernel several seconds.
+const patience = 30 * time.Second
+
+// each runs a test for both roles and IP versions.
+func each(t *testing.T, test func(t *testing.T, cfg LabConfig)) {
+	Require(t)
+	for _, role := range []Role{Client, Server} {
+		for _, family := range []Family{IPv4, IPv6} {
+			t.Run(string(role)+"/"+family.Name, func(t *testing.T) {
+				test(t, LabConfig{Role: role, Family: family})
+			})
+		}
+	}
+}
+
+// Two subflows, both directions at once: the bytes are whole and the kernel saw nothing
+// but good MPTCP.
+func TestTwoSubflows(t *testing.T) {
+	each(t, func(t *testing.T, cfg LabConfig) {
+		lab := NewLab(t, cfg)
+		lab.transferOverMPTCP(t)
+		counters := lab.Peer.Counters(t)
+		counters.RequireNoReset(t)
+	})
+}
+
+// DSS checksums on both ends, asked for by either alone (RFC 8684 section 3.1, flag A).
+func TestChecksum(t *testing.T) {
+	for _, asks := range []string{"library", "kernel"} {
+		t.Run(asks+" asks", func(t *testing.T) {
+			each(t, func(t *testing.T, cfg LabConfig) {
+				cfg.Host.Checksum = asks == "library"
+				lab := NewLab(t, cfg)
+				if asks == "kernel" {
+					lab.Peer.Sysctl(t, "net/mptcp/checksum_enabled", "1")
+				}
+				info := lab.transferOverMPTCP(t)
+				require.True(t, info.Checksum, "the connection uses checksums")
+				lab.Peer.Counters(t).RequireNoReset(t)
+			})
+		})
+	}
+}
+
+// One path becomes a black hole midway, the initial subflow's or the joined one's.
+func TestBlackHole(t *testing.T) {
+	for i, name := range []string{"initial subflow", "joined subflow"} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, cfg LabConfig) {
+				lab := NewLab(t, cfg)
+				library, kernel := lab.Connect(t, true)
+				up, down := lab.flows(t)
+				down.PauseAt = down.Bytes * 3 / 10
+				down.Pause = func() { lab.CutPath(i) }
+				lab.exchange(t, library, kernel, up, down)
+				lab.requireMPTCP(t, library.Info())
+			})
+		})
+	}
+}
+
+// A path that was dead for three seconds works again, while the transfer goes on.
+func TestPathReturns(t *testing.T) {
+	each(t, func(t *testing.T, cfg LabConfig) {
+		lab := NewLab(t, cfg)
+		library, kernel := lab.Connect(t, true)
+		up, down := lab.flows(t)
+		down.PauseAt = down.Bytes * 3 / 10
+		down.Pause = func() {
+			lab.CutPath(0)
+			time.Sleep(3 * time.Second)
+			lab.RestorePath(0)
+		}
+		lab.exchange(t, library, kernel, up, down)
+		lab.requireMPTCP(t, library.Info())
+	})
+}
+
+// A reader that pauses for three seconds closes its window: the sender stops, and goes on
+// afterwards, with nothing lost.
+func TestReaderPauses(t *testing.T) {
+	const pause, settle = 3 * time.Second, 1500 * time.Millisecond
+	for _, reader := range []string{"library", "kernel"} {
+		t.Run(reader+" reads", func(t *testing.T) {
+			each(t, func(t *testing.T, cfg LabConfig) {
+				// Buffers much smaller than what is sent.
+				cfg.Host.SendBuffer, cfg.Host.ReceiveBuffer = 1<<20, 1<<20
+				lab := NewLab(t, cfg)
+				lab.Peer.Sysctl(t, "net/ipv4/tcp_rmem", "4096 131072 1048576")
+				lab.Peer.Sysctl(t, "net/ipv4/tcp_wmem", "4096 131072 1048576")
+				library, kernel := lab.Connect(t, true)
+				up, down := lab.flows(t)
+				flow := up
+				if reader == "library" {
+					flow = down
+				}
+				var sentEarly, sentLate int64
+				flow.PauseAt = flow.Bytes / 4
+				flow.Pause = func() {
+					time.Sleep(settle)
+					sentEarly = flow.Sent.Load()
+					time.Sleep(pause - settle)
+					sentLate = flow.Sent.Load()
+				}
+				lab.exchange(t, library, kernel, up, down)
+				require.Equal(t, sentEarly, sentLate, "the sender stands still at a closed window")
+				require.Less(t, sentLate, flow.Bytes, "the pause was in the middle")
+				lab.requireMPTCP(t, library.Info())
+				lab.Peer.Counters(t).RequireNoReset(t)
+			})
+		})
+	}
+}
+
+// A peer without MPTCP gets plain TCP (RFC 8684 section 3.7).
+func TestPlainTCPPeer(t *testing.T) {
+	each(t, func(t *testing.T, cfg LabConfig) {
+		lab := NewLab(t, cfg)
+		library, kernel := lab.Connect(t, false)
+		up, down := lab.flows(t)
+		lab.exchange(t, library, kernel, up, down)
+
+		info := library.Info()
+		require.False(t, info.MPTCP)
+		require.NotEmpty(t, info.FallbackReason)
+		require.Len(t, info.Subflows, 1)
+		counters := lab.Peer.Counters(t)
+		counters.RequireAll(t, map[string]int64{"MPCapableSYNRX": 0, "MPCapableSYNTX": 0, "MPJoinSynRx": 0, "MPJoinSynTx": 0})
+		counters.RequireNoReset(t)
+	})
+}
+
+// A host with MPTCP off is a plain TCP peer to the kernel, which falls back.
+func TestPlainTCPLibrary(t *testing.T) {
+	each(t, func(t *testing.T, cfg LabConfig) {
+		cfg.Host.DisableMPTCP = true
+		lab := NewLab(t, cfg)
+		library, kernel := lab.Connect(t, true)
+		up, down := lab.flows(t)
+		lab.exchange(t, library, kernel, up, down)
+		require.False(t, library.Info().MPTCP)
+	})
+}
+
+// flows returns the flow from the library to the kernel and the one back.
+func (l *Lab) flows(t *testing.T) (up, down *Flow) {
+	n := Bytes(t)
+	return &Flow{Bytes: n}, &Flow{Bytes: n}
+}
+
+// transferOverMPTCP connects, sends both ways, closes, and checks all that a transfer
+// without incidents must show.
+func (l *Lab) transferOverMPTCP(t *testing.T) mptcp.Info {
+	t.Helper()
+	library, kernel := l.Connect(t, true)
+	up, down := l.flows(t)
+	l.exchange(t, library, kernel, up, down)
+	info := library.Info()
+	l.requireMPTCP(t, info)
+	return info
+}
+
+// exchange sends both ways and closes. It wants everything delivered and confirmed.
+func (l *Lab) exchange(t *testing.T, library *mptcp.Conn, kernel Conn, up, down *Flow) {
+	t.Helper()
+	start := time.Now()
+	err := Exchange(library, kernel, up, down, patience)
+	took := time.Since(start)
+	if err != nil {
+		t.Logf("library: %+v", library.Info())
+		t.Logf("kernel: %v", l.Peer.Counters(t))
+	}
+	require.NoError(t, err)
+	t.Logf("%d MB each way in %v", up.Bytes/1e6, took.Round(time.Millisecond))
+
+	require.NoError(t, library.Close())
+	require.NoError(t, kernel.Close())
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	require.NoError(t, library.Wait(ctx), "all was confirmed")
+}
+
+// requireMPTCP checks that library and kernel agree on an MPTCP connection with the two
+// subflows of the lab and without misbehaviour of either.
+func (l *Lab) requireMPTCP(t *testing.T, info mptcp.Info) {
+	t.Helper()
+	require.True(t, info.MPTCP, info.FallbackReason)
+	require.Empty(t, info.FallbackReason)
+	used := map[netip.Addr]bool{}
+	for _, s := range info.Subflows {
+		if l.role == Client {
+			used[s.Local.Addr()] = true
+		} else {
+			used[s.Remote.Addr()] = true
+		}
+	}
+	require.True(t, used[l.pathAddr(0)] && used[l.pathAddr(1)], "both paths have a subflow: %+v", info.Subflows)
+
+	counters := l.Peer.Counters(t)
+	counters.RequireClean(t)
+	if l.role == Client {
+		counters.RequireAll(t, map[string]int64{"MPCapableSYNRX": 1, "MPCapableACKRX": 1})
+		require.Positive(t, counters.Get(t, "MPJoinSynRx"))
+		require.Positive(t, counters.Get(t, "MPJoinAckRx"))
+	} else {
+		counters.RequireAll(t, map[string]int64{"MPCapableSYNTX": 1, "MPCapableSYNACKRX": 1})
+		require.Positive(t, counters.Get(t, "MPJoinSynTx"))
+		require.Positive(t, counters.Get(t, "MPJoinSynAckRx"))
+	}
+	require.Eventually(t, func() bool { return l.Peer.Counters(t)["MPCurrEstab"] == 0 },
+		10*time.Second, 20*time.Millisecond, "the kernel's end closes")
+}

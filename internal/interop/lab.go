@@ -1,0 +1,250 @@
+//go:build linux
+
+package interop
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gomptcp/gomptcp/mptcp"
+	"github.com/gomptcp/gomptcp/tun"
+)
+
+// port is where the servers listen.
+const port = 5001
+
+// Role is the library's; the kernel has the other one.
+type Role string
+
+// The two roles.
+const (
+	Client Role = "client"
+	Server Role = "server"
+)
+
+// Family is the set of addresses of one IP version, see the picture in the package
+// comment.
+type Family struct {
+	Name string
+	// KernelServer and LibraryServer are the addresses that are dialled.
+	KernelServer, LibraryServer netip.Addr
+	// Library and Kernel are the two ends of each path.
+	Library, Kernel [2]netip.Addr
+	// kernelServe is the kernel's own address on the server's device.
+	kernelServe netip.Addr
+	// bits is the prefix length of each network.
+	bits int
+}
+
+// IPv4 and IPv6 are the address plans.
+var (
+	IPv4 = Family{
+		Name:          "IPv4",
+		KernelServer:  netip.MustParseAddr("10.9.0.1"),
+		LibraryServer: netip.MustParseAddr("10.9.1.2"),
+		Library:       [2]netip.Addr{netip.MustParseAddr("10.1.1.2"), netip.MustParseAddr("10.1.2.2")},
+		Kernel:        [2]netip.Addr{netip.MustParseAddr("10.1.1.1"), netip.MustParseAddr("10.1.2.1")},
+		kernelServe:   netip.MustParseAddr("10.9.1.1"),
+		bits:          24,
+	}
+	IPv6 = Family{
+		Name:          "IPv6",
+		KernelServer:  netip.MustParseAddr("fd09::1"),
+		LibraryServer: netip.MustParseAddr("fd09:1::2"),
+		Library:       [2]netip.Addr{netip.MustParseAddr("fd00:1:1::2"), netip.MustParseAddr("fd00:1:2::2")},
+		Kernel:        [2]netip.Addr{netip.MustParseAddr("fd00:1:1::1"), netip.MustParseAddr("fd00:1:2::1")},
+		kernelServe:   netip.MustParseAddr("fd09:1::1"),
+		bits:          64,
+	}
+)
+
+// Lab is one test's place: the kernel's namespace and the host of the library with its
+// devices, all of which go when the test ends.
+type Lab struct {
+	// Peer is the namespace of the kernel's end.
+	Peer *Namespace
+	// Host is the library's end.
+	Host *mptcp.Host
+
+	role   Role
+	family Family
+	gates  [2]*Gate // for each path; the server's two paths share one device
+}
+
+// LabConfig says what is special in a Lab.
+type LabConfig struct {
+	Role   Role
+	Family Family
+	// Host configures the library.
+	Host mptcp.Config
+	// Paths is the number of paths, 1 or 2; 0 means 2.
+	Paths int
+	// Wrap, if not nil, puts something between the library and its device, such as a slow
+	// link.
+	Wrap func(t testing.TB, dev tun.Device) tun.Device
+}
+
+// NewLab builds the namespace, the devices and the host.
+func NewLab(t testing.TB, cfg LabConfig) *Lab {
+	t.Helper()
+	l := &Lab{Peer: NewNamespace(t), role: cfg.Role, family: cfg.Family}
+	if cfg.Paths == 0 {
+		cfg.Paths = 2
+	}
+	host, err := mptcp.NewHost(&cfg.Host)
+	require.NoError(t, err)
+	l.Host = host
+
+	capture := newCapture(t)
+	add := func(name string, addrs ...netip.Prefix) *Gate {
+		dev := l.Peer.OpenTUN(t, name)
+		if cfg.Wrap != nil {
+			dev = cfg.Wrap(t, dev)
+		}
+		gate := NewGate(dev)
+		require.NoError(t, host.AddDevice(capture(t, gate), addrs...))
+		return gate
+	}
+	l.Peer.IP(t, fmt.Sprintf("address add %v/32 dev lo\naddress add %v/128 dev lo\n"+
+		"mptcp limits set subflow 4 add_addr_accepted 4", IPv4.KernelServer, IPv6.KernelServer))
+	if cfg.Role == Client {
+		for i := range cfg.Paths {
+			name := fmt.Sprintf("path%d", i+1)
+			l.gates[i] = add(name, prefix(IPv4, IPv4.Library[i]), prefix(IPv6, IPv6.Library[i]))
+			l.Peer.SetAddresses(t, name, prefix(IPv4, IPv4.Kernel[i]), prefix(IPv6, IPv6.Kernel[i]))
+		}
+	} else {
+		gate := add("serve", prefix(IPv4, IPv4.LibraryServer), prefix(IPv6, IPv6.LibraryServer))
+		l.gates = [2]*Gate{gate, gate}
+		l.Peer.SetAddresses(t, "serve", prefix(IPv4, IPv4.kernelServe), prefix(IPv6, IPv6.kernelServe))
+		for i := range cfg.Paths {
+			a := cfg.Family.Kernel[i]
+			l.Peer.SetAddresses(t, "serve", netip.PrefixFrom(a, a.BitLen()))
+			if i > 0 {
+				l.Peer.IP(t, fmt.Sprintf("mptcp endpoint add %v dev serve subflow", a))
+			}
+		}
+	}
+	t.Cleanup(func() { host.Close() }) // before the devices close
+	return l
+}
+
+func prefix(f Family, a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, f.bits) }
+
+// OpenTUN opens a TUN device in the namespace until the test ends.
+func (ns *Namespace) OpenTUN(t testing.TB, name string) tun.Device {
+	t.Helper()
+	var dev tun.Device
+	require.NoError(t, ns.Do(func() (err error) {
+		dev, err = tun.OpenLinux(name)
+		return err
+	}))
+	t.Cleanup(func() { dev.Close() })
+	return dev
+}
+
+// SetAddresses brings a device up and adds addresses to it.
+func (ns *Namespace) SetAddresses(t testing.TB, dev string, addrs ...netip.Prefix) {
+	t.Helper()
+	commands := fmt.Sprintf("link set %s up\n", dev)
+	for _, a := range addrs {
+		nodad := ""
+		if a.Addr().Is6() {
+			nodad = "nodad"
+		}
+		commands += fmt.Sprintf("address add %v dev %s %s\n", a, dev, nodad)
+	}
+	ns.IP(t, commands)
+}
+
+// CutPath makes a black hole of path i.
+func (l *Lab) CutPath(i int) { l.gates[i].Cut(l.pathAddr(i)) }
+
+// RestorePath ends what CutPath did.
+func (l *Lab) RestorePath(i int) { l.gates[i].Restore(l.pathAddr(i)) }
+
+// pathAddr is the address that only path i uses.
+func (l *Lab) pathAddr(i int) netip.Addr {
+	if l.role == Client {
+		return l.family.Library[i]
+	}
+	return l.family.Kernel[i]
+}
+
+// Connect connects the two ends in the lab's roles. With kernelMPTCP false the kernel
+// speaks plain TCP.
+func (l *Lab) Connect(t testing.TB, kernelMPTCP bool) (library *mptcp.Conn, kernel *net.TCPConn) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if l.role == Client {
+		address := netip.AddrPortFrom(l.family.KernelServer, port).String()
+		listener := l.Peer.Listen(t, address, kernelMPTCP)
+		accepted := acceptOne(listener)
+		library, err := l.Host.Dial(ctx, "tcp", address)
+		require.NoError(t, err)
+		t.Cleanup(func() { library.Abort() })
+		return library, wait(t, ctx, accepted).(*net.TCPConn)
+	}
+
+	address := netip.AddrPortFrom(l.family.LibraryServer, port).String()
+	listener, err := l.Host.Listen("tcp", address)
+	require.NoError(t, err)
+	t.Cleanup(func() { listener.Close() })
+	accepted := acceptOne(listener)
+	from := net.IP(l.family.Kernel[0].AsSlice())
+	kernel, err = l.Peer.Dial(ctx, from, address, kernelMPTCP)
+	require.NoError(t, err)
+	t.Cleanup(func() { kernel.Close() })
+	return wait(t, ctx, accepted).(*mptcp.Conn), kernel
+}
+
+// acceptOne accepts one connection; the channel is closed without one on an error.
+func acceptOne(l net.Listener) <-chan net.Conn {
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		defer close(accepted)
+		if c, err := l.Accept(); err == nil {
+			accepted <- c
+		}
+	}()
+	return accepted
+}
+
+// wait returns the accepted connection, which is closed when the test ends.
+func wait(t testing.TB, ctx context.Context, accepted <-chan net.Conn) net.Conn {
+	t.Helper()
+	select {
+	case c := <-accepted:
+		require.NotNil(t, c, "Accept failed")
+		t.Cleanup(func() { c.Close() })
+		return c
+	case <-ctx.Done():
+		require.FailNow(t, "the server accepted no connection")
+		return nil
+	}
+}
+
+// Bytes is how much a test sends each way (INTEROP_MB).
+func Bytes(t testing.TB) int64 {
+	t.Helper()
+	s := os.Getenv("INTEROP_MB")
+	switch {
+	case s == "" && Required():
+		return 100e6
+	case s == "":
+		return 8e6
+	}
+	mb, err := strconv.ParseInt(s, 10, 64)
+	require.NoError(t, err, "INTEROP_MB")
+	require.Positive(t, mb, "INTEROP_MB")
+	return mb * 1e6
+}

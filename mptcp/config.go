@@ -1,0 +1,49 @@
+package mptcp
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/gomptcp/gomptcp/pathmgr"
+	"github.com/gomptcp/gomptcp/scheduler"
+	"github.com/gomptcp/gomptcp/subflow/congestion"
+)
+
+// Config configures a Host. The zero value works; a field left zero has the default
+// that stands beside it. It must not be changed after NewHost.
+type Config struct {
+	// Scheduler makes the packet scheduler of each connection. Default: scheduler.MinRTT.
+	Scheduler scheduler.Factory
+	// PathManager makes the path manager of each connection. Default: pathmgr.Default.
+	PathManager pathmgr.Factory
+	// Congestion makes the congestion controller of each subflow. Default: CUBIC.
+	Congestion congestion.Factory
+
+	// Checksum asks for DSS checksums (RFC 8684 section 3.1, flag A). Default: only when
+	// the peer asks.
+	Checksum bool
+	// DisableMPTCP makes all connections plain TCP.
+	DisableMPTCP bool
+
+	// SendBuffer is the number of bytes that a connection accepts for sending before
+	// Write waits. Default: 8 MiB.
+	SendBuffer int
+	// ReceiveBuffer is the number of bytes that a connection offers as its receive window,
+	// shared by all subflows. Default: 8 MiB.
+	ReceiveBuffer int
+
+	// DialTimeout bounds Dial when its context has no deadline. Default: 60 s; negative: none.
+	DialTimeout time.Duration
+	// CloseTimeout is how long Close waits, after it has returned to the caller or not, for the
+	// peer to confirm what was sent, before the connection is reset. Default: 60 s.
+	CloseTimeout time.Duration
+	// BreakTimeout is how long a connection without any subflow lives on and waits for a
+	// path (break before make). Default: 60 s; negative: it ends at once.
+	BreakTimeout time.Duration
+	// MaxSubflows bounds the subflows of one connection, the initial one included, those that
+	// the peer opens among them. Default: 8.
+	MaxSubflows int
+
+	// Logger gets debug lines that tell the story of each connection. Default: none.
+	Logger *slog.Logger
+}

@@ -1,0 +1,166 @@
+package mptcp
+
+import (
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/gomptcp/gomptcp/internal/clock"
+	"github.com/gomptcp/gomptcp/internal/rangeset"
+	"github.com/gomptcp/gomptcp/internal/sendbuf"
+	"github.com/gomptcp/gomptcp/internal/seq"
+	"github.com/gomptcp/gomptcp/option"
+	"github.com/gomptcp/gomptcp/pathmgr"
+	"github.com/gomptcp/gomptcp/scheduler"
+	"github.com/gomptcp/gomptcp/subflow"
+)
+
+// Conn is a Multipath TCP connection, or a plain TCP connection if the peer does not
+// speak MPTCP. It is a net.Conn; all methods may be called concurrently.
+//
+// Locks, in the order in which they are taken: the endpoint of a subflow (inside
+// netstack), then Conn.mu, then Host.mu. Conn.mu protects the connection and all of its
+// subflows. Code that holds it never calls an endpoint; what has to call one is queued
+// with act and runs in a goroutine of its own that exists only while there is something
+// to do. An idle connection has no goroutine.
+type Conn struct {
+	host          *Host
+	local, remote *net.TCPAddr // of the initial subflow (8684-4-05)
+	role          pathmgr.Role
+	log           *slog.Logger
+
+	mu      sync.Mutex
+	shared  subflow.Shared
+	subs    []*sub // alive, in the order of opening
+	ended   []SubflowInfo
+	nextID  uint32
+	sched   scheduler.Scheduler
+	pm      pathmgr.Manager
+	timer   clock.Timer
+	timerAt time.Time // when timer fires, zero if it is not set
+
+	// state of the connection as a whole, see state.go.
+	phase       phase
+	err         error // why it failed; set once
+	established bool  // pathmgr has been told
+
+	tx tx
+	rx rx
+
+	localIDs map[addrKey]option.AddrID
+
+	breakAt  time.Time // when a connection without subflows ends
+	closeAt  time.Time // when Close gives up waiting for the peer
+	pmAt     time.Time // when the path manager wants a Timer event
+	draining bool      // a drain is queued
+
+	actions    []func()
+	actRunning bool
+	idle       sync.Cond     // signalled when actRunning becomes false
+	dialed     chan struct{} // closed when the handshake has ended, well or badly
+	claimed    bool          // server: it has come out of a listener
+	halfOpen   clock.Timer   // server: ends the wait for that
+}
+
+// tx is the sending side.
+type tx struct {
+	buf       *sendbuf.Buffer
+	next      seq.DSN // first byte never placed
+	edge      seq.DSN // right edge of the peer's window (8684-3.3.5-01)
+	placed    placedQueue
+	reinject  []reinjection
+	reinjects uint64 // bytes
+	cond      sync.Cond
+	deadline  deadline
+	finAsked  bool // CloseWrite or Close
+	finAcked  bool // the peer has confirmed the end of our stream
+	finAt     time.Time
+	finTries  int
+	probeAt   time.Time
+	probes    int
+	paths     []scheduler.Path // scratch for the scheduler
+	pathSubs  []*sub
+	picked    []int
+}
+
+// rx is the receiving side.
+type rx struct {
+	got      rangeset.Set[seq.DSN] // received beyond shared.RcvNxt
+	first    seq.DSN               // first byte of the stream
+	read     seq.DSN               // next byte for the application
+	fin      seq.DSN
+	finKnown bool
+	eof      bool    // everything up to the peer's DATA_FIN, or FIN, has come
+	shown    seq.DSN // right edge last advertised
+	aside    asideQueue
+	cond     sync.Cond
+	deadline deadline
+	reading  bool // a Read is at work
+	closed   bool // Close was called: what comes is dropped
+	ackDue   bool
+}
+
+// phase is the life of a connection.
+type phase uint8
+
+const (
+	handshaking phase = iota // the initial subflow is being opened
+	open                     // data flows, perhaps in one direction only
+	finished                 // both ends confirmed, only subflows are left to close
+	dead                     // over; nothing is left
+)
+
+func newConn(h *Host, role pathmgr.Role, key option.Key) *Conn {
+	c := &Conn{host: h, role: role, log: h.log, nextID: 1, dialed: make(chan struct{})}
+	c.shared.LocalKey = key
+	c.shared.LocalIDSN = key.IDSN()
+	c.shared.WantChecksum = h.cfg.Checksum
+	if h.cfg.DisableMPTCP {
+		c.shared.Mode, c.shared.FallbackReason = subflow.Plain, "MPTCP is turned off"
+	}
+	first := c.shared.LocalIDSN.Add(1)
+	c.shared.SndUna, c.shared.SndEnd = first, first
+	c.tx.buf, c.tx.next, c.tx.edge = sendbuf.New(first), first, first
+	c.tx.cond.L, c.rx.cond.L, c.idle.L = &c.mu, &c.mu, &c.mu
+	c.sched = h.cfg.Scheduler()
+	c.pm = h.cfg.PathManager()
+	return c
+}
+
+// LocalAddr is the local address of the initial subflow, also when that is gone.
+func (c *Conn) LocalAddr() net.Addr { return c.local }
+
+// RemoteAddr is the remote address of the initial subflow, also when that is gone.
+func (c *Conn) RemoteAddr() net.Addr { return c.remote }
+
+// act queues something that has to call an endpoint. c.mu is held.
+func (c *Conn) act(f func()) {
+	c.actions = append(c.actions, f)
+	if !c.actRunning {
+		c.actRunning = true
+		go c.runActions()
+	}
+}
+
+func (c *Conn) runActions() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.actions) > 0 {
+		list := c.actions
+		c.actions = nil
+		c.mu.Unlock()
+		for _, f := range list {
+			f()
+		}
+		c.mu.Lock()
+	}
+	c.actRunning = false
+	c.idle.Broadcast()
+}
+
+// wake lets everyone who waits look again. c.mu is held.
+func (c *Conn) wake() {
+	c.tx.cond.Broadcast()
+	c.rx.cond.Broadcast()
+}

@@ -1,0 +1,49 @@
+package mptcp
+
+import (
+	"errors"
+	"net"
+	"syscall"
+
+	"github.com/gomptcp/gomptcp/subflow"
+)
+
+// SubflowResetError says why a subflow was reset (RFC 8684 section 3.6). It can be found
+// with errors.As in the errors of a connection that it ended.
+type SubflowResetError = subflow.ResetError
+
+var (
+	// ErrFastClosed: the peer aborted the connection (MP_FASTCLOSE). It is
+	// syscall.ECONNRESET for errors.Is.
+	ErrFastClosed error = &connError{"connection aborted by the peer", syscall.ECONNRESET}
+	// ErrNoPath: no subflow was left, and none could be opened in Config.BreakTimeout. It
+	// is syscall.ETIMEDOUT for errors.Is.
+	ErrNoPath error = &connError{"no path to the peer", syscall.ETIMEDOUT}
+	// ErrNotConfirmed: the peer did not confirm in Config.CloseTimeout all that was written
+	// before Close. It is syscall.ETIMEDOUT for errors.Is.
+	ErrNotConfirmed error = &connError{"the peer has not confirmed all data", syscall.ETIMEDOUT}
+	// ErrNoDevice: no device of the host has an address of the family that is needed.
+	ErrNoDevice = errors.New("no device with an address of this family; call AddDevice first")
+	// ErrDeviceRemoved: the device that carried a subflow was removed or failed.
+	ErrDeviceRemoved = errors.New("device removed")
+	// ErrHostClosed: the host was closed.
+	ErrHostClosed error = &connError{"host closed", net.ErrClosed}
+)
+
+// connError is a cause with a system error or a net error that it stands for.
+type connError struct {
+	text string
+	is   error
+}
+
+func (e *connError) Error() string { return e.text }
+
+func (e *connError) Unwrap() error { return e.is }
+
+// opError wraps err as package net's connections do.
+func (c *Conn) opError(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &net.OpError{Op: op, Net: "mptcp", Source: c.local, Addr: c.remote, Err: err}
+}

@@ -1,0 +1,199 @@
+package mptcp
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/gomptcp/gomptcp/internal/netstack"
+	"github.com/gomptcp/gomptcp/internal/packet"
+	"github.com/gomptcp/gomptcp/option"
+	"github.com/gomptcp/gomptcp/pathmgr"
+	"github.com/gomptcp/gomptcp/subflow"
+	"github.com/gomptcp/gomptcp/tun"
+)
+
+// maxHalfOpen bounds the connections whose handshake the peer has not completed.
+const maxHalfOpen = 4096
+
+// hook shows the segments between netstack and the devices to the subflows that they
+// belong to.
+type hook struct{ h *Host }
+
+// batch is what a device's reader goroutine, its owner, notes during one read: the
+// connections that have to be serviced at its end.
+type batch struct{ dirty []*Conn }
+
+// Outgoing implements netstack.Hook.
+func (k hook) Outgoing(l *netstack.Link, p *tun.Packet) {
+	t, ok := packet.ParseTCP(p.Head)
+	if !ok {
+		return
+	}
+	s := k.h.flow(flowKey{t.Src(), t.Dst()})
+	if s == nil {
+		_ = l.Send(p)
+		return
+	}
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.host.clock.Now()
+	s.Outgoing(now, p, t)
+	if s.FinSent() || c.waiting() {
+		c.service(now)
+	}
+}
+
+// Incoming implements netstack.Hook.
+func (k hook) Incoming(l *netstack.Link, p *tun.Packet, t packet.TCP) bool {
+	key := flowKey{t.Dst(), t.Src()}
+	s, b := k.h.flowAndBatch(key, l)
+	if t.Flags()&(packet.FlagSYN|packet.FlagACK|packet.FlagRST) == packet.FlagSYN && (s == nil || s.State() == subflow.Closed) {
+		if s = k.h.synIn(l, key, t); s == nil {
+			return false
+		}
+	}
+	if s == nil {
+		return true // netstack answers with RST
+	}
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pass := s.Incoming(c.host.clock.Now(), p, t)
+	if !slices.Contains(b.dirty, c) {
+		b.dirty = append(b.dirty, c)
+	}
+	return pass
+}
+
+// BatchDone implements netstack.Hook.
+func (k hook) BatchDone(l *netstack.Link) {
+	b := k.h.batchOf(l)
+	for i, c := range b.dirty {
+		c.mu.Lock()
+		c.service(c.host.clock.Now())
+		c.mu.Unlock()
+		b.dirty[i] = nil
+	}
+	b.dirty = b.dirty[:0]
+}
+
+// LinkDown implements netstack.Hook.
+func (k hook) LinkDown(l *netstack.Link, _ error) {
+	h := k.h
+	h.mu.Lock()
+	h.links = slices.DeleteFunc(h.links, func(o *netstack.Link) bool { return o == l })
+	delete(h.batch, l)
+	conns := h.connList()
+	h.mu.Unlock()
+	for _, c := range conns {
+		c.linkDown(l)
+	}
+}
+
+func (h *Host) flow(key flowKey) *sub {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.flows[key]
+}
+
+func (h *Host) flowAndBatch(key flowKey, l *netstack.Link) (*sub, *batch) {
+	h.mu.RLock()
+	s, b := h.flows[key], h.batch[l]
+	h.mu.RUnlock()
+	if b == nil {
+		b = h.batchOf(l)
+	}
+	return s, b
+}
+
+func (h *Host) batchOf(l *netstack.Link) *batch {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := h.batch[l]
+	if b == nil {
+		b = new(batch)
+		h.batch[l] = b
+	}
+	return b
+}
+
+// synIn decides what a SYN asks for and returns the subflow that answers it, or nil if
+// the SYN has been dealt with.
+func (h *Host) synIn(l *netstack.Link, key flowKey, t packet.TCP) *sub {
+	set := option.Parse(t.Options(), t.Flags())
+	if join, ok := set.JoinSyn(); ok {
+		s, reason := h.joinIn(l, key, join)
+		if s == nil {
+			refuse(l, t, reason)
+		}
+		return s
+	}
+	h.mu.Lock()
+	full := h.halfOpen >= maxHalfOpen
+	if !full {
+		h.halfOpen++
+	}
+	h.mu.Unlock()
+	if full {
+		return nil
+	}
+	c, err := h.register(pathmgr.Server)
+	if err != nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.setAddrs(key)
+	s := c.newSub(subflow.Initial, subflow.Responder, key, l, false)
+	h.addFlow(s)
+	h.expireHalfOpen(c)
+	return s
+}
+
+// joinIn finds the connection that a join asks for by its token alone (8684-3.2-18), or
+// the reason for refusing it (8684-Q-04, 8684-Q-32).
+func (h *Host) joinIn(l *netstack.Link, key flowKey, join option.JoinSyn) (*sub, option.ResetReason) {
+	h.mu.RLock()
+	c := h.tokens[join.Token]
+	h.mu.RUnlock()
+	if c == nil {
+		return nil, option.ReasonMPTCP
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.phase != open || c.shared.Mode != subflow.MPTCP || !c.shared.PeerConfirmed && c.role == pathmgr.Client:
+		return nil, option.ReasonMPTCP
+	case c.liveSubs() >= h.cfg.MaxSubflows:
+		return nil, option.ReasonProhibited
+	}
+	s := c.newSub(subflow.Join, subflow.Responder, key, l, false)
+	h.addFlow(s)
+	h.expireJoin(s)
+	return s, 0
+}
+
+// refuse answers a SYN with RST and the reason (8684-3.2-09, -10).
+func refuse(l *netstack.Link, t packet.TCP, reason option.ResetReason) {
+	opts := option.Pad(option.Reset{Reason: reason}.AppendTo(nil), 0)
+	head := packet.AppendTCP(nil, &packet.Fields{
+		Src: t.Dst(), Dst: t.Src(), Ack: t.Seq() + 1, Flags: packet.FlagRST | packet.FlagACK, Options: opts,
+	})
+	_ = l.Send(&tun.Packet{Head: head, Checksum: tun.ChecksumPartial})
+}
+
+// acceptUnclaimed: a SYN to a port without listener is welcome if it is a join, which
+// outlives its listener (8684-3.2-18).
+func (h *Host) acceptUnclaimed(local, remote netip.AddrPort) bool {
+	s := h.flow(flowKey{local, remote})
+	return s != nil && s.Kind == subflow.Join
+}
+
+func (h *Host) acceptedUnclaimed(ep *netstack.Endpoint) {
+	if s := h.flow(flowKey{ep.LocalAddr(), ep.RemoteAddr()}); s != nil && s.Kind == subflow.Join {
+		s.attach(ep)
+		return
+	}
+	ep.Abort()
+}

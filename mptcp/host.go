@@ -1,0 +1,272 @@
+package mptcp
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gomptcp/gomptcp/internal/clock"
+	"github.com/gomptcp/gomptcp/internal/netstack"
+	"github.com/gomptcp/gomptcp/option"
+	"github.com/gomptcp/gomptcp/pathmgr"
+	"github.com/gomptcp/gomptcp/scheduler"
+	"github.com/gomptcp/gomptcp/subflow/congestion"
+	"github.com/gomptcp/gomptcp/tun"
+)
+
+// timeWait is how long a closed subflow's ports stay taken.
+const timeWait = 10 * time.Second
+
+// Host is a multihomed host: it has devices, each a path, and connections over them. All
+// methods may be called concurrently.
+type Host struct {
+	cfg   Config
+	clock clock.Clock
+	rand  io.Reader
+	log   *slog.Logger
+	stack *netstack.Stack
+
+	mu        sync.RWMutex
+	closed    bool
+	links     []*netstack.Link // in the order of AddDevice
+	batch     map[*netstack.Link]*batch
+	flows     map[flowKey]*sub
+	tokens    map[option.Token]*Conn
+	conns     map[*Conn]struct{}
+	listeners map[*Listener]struct{}
+	halfOpen  int // connections that were answered with SYN/ACK and not accepted
+}
+
+// NewHost returns a host without devices. A nil cfg is the zero Config. It returns an
+// error that names the field if one is out of range.
+func NewHost(cfg *Config) (*Host, error) {
+	h := &Host{
+		clock: clock.Real{}, rand: rand.Reader,
+		batch: map[*netstack.Link]*batch{}, flows: map[flowKey]*sub{}, tokens: map[option.Token]*Conn{},
+		conns: map[*Conn]struct{}{}, listeners: map[*Listener]struct{}{},
+	}
+	if cfg != nil {
+		h.cfg = *cfg
+	}
+	if err := h.cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	h.log = h.cfg.Logger
+	stack, err := netstack.New(&netstack.Config{
+		Hook: hook{h}, Clock: h.clock, Rand: h.rand, ReceiveBuffer: 2*h.cfg.ReceiveBuffer + 1<<20, TimeWait: timeWait,
+		AcceptUnclaimed: h.acceptUnclaimed, Accepted: h.acceptedUnclaimed,
+	})
+	if err != nil {
+		return nil, err
+	}
+	h.stack = stack
+	return h, nil
+}
+
+// setDefaults fills in what is zero and checks the rest.
+func (cfg *Config) setDefaults() error {
+	if cfg.Scheduler == nil {
+		cfg.Scheduler = scheduler.MinRTT
+	}
+	if cfg.PathManager == nil {
+		cfg.PathManager = pathmgr.Default
+	}
+	if cfg.Congestion == nil {
+		cfg.Congestion = congestion.NewCubic
+	}
+	ints := []struct {
+		name    string
+		v       *int
+		def     int
+		low, up int
+	}{
+		{"SendBuffer", &cfg.SendBuffer, 8 << 20, 4 << 10, 256 << 20},
+		{"ReceiveBuffer", &cfg.ReceiveBuffer, 8 << 20, 4 << 10, 64 << 20},
+		{"MaxSubflows", &cfg.MaxSubflows, 8, 1, 64},
+	}
+	for _, f := range ints {
+		if *f.v == 0 {
+			*f.v = f.def
+		}
+		if *f.v < f.low || *f.v > f.up {
+			return fmt.Errorf("mptcp: Config.%s is %d, not in %d to %d", f.name, *f.v, f.low, f.up)
+		}
+	}
+	for _, d := range []*time.Duration{&cfg.DialTimeout, &cfg.CloseTimeout, &cfg.BreakTimeout} {
+		if *d == 0 {
+			*d = 60 * time.Second
+		}
+	}
+	if cfg.CloseTimeout < 0 {
+		return errors.New("mptcp: Config.CloseTimeout is negative; Close has to end some time")
+	}
+	return nil
+}
+
+// AddDevice attaches a device with the host's own addresses on it, at least one, each
+// with its prefix length. The host owns the device from then on and closes it. Connections
+// that are open use it as their path managers see fit. It returns an error if the
+// name or an address is in use already.
+func (h *Host) AddDevice(dev tun.Device, addrs ...netip.Prefix) error {
+	if len(addrs) == 0 {
+		return errors.New("mptcp: AddDevice needs an address")
+	}
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return ErrHostClosed
+	}
+	h.mu.Unlock()
+	link, err := h.stack.AddLink(dev, addrs)
+	if err != nil {
+		return fmt.Errorf("mptcp: add device %s: %w", dev.Name(), err)
+	}
+	h.mu.Lock()
+	h.links = append(h.links, link)
+	conns := h.connList()
+	h.mu.Unlock()
+	for _, c := range conns {
+		c.linkUp(link.Addrs())
+	}
+	return nil
+}
+
+// RemoveDevice detaches and closes a device. Its subflows end; their connections go on
+// over other paths, or wait for one (Config.BreakTimeout).
+func (h *Host) RemoveDevice(name string) error {
+	h.mu.RLock()
+	i := slices.IndexFunc(h.links, func(l *netstack.Link) bool { return l.Name() == name })
+	var link *netstack.Link
+	if i >= 0 {
+		link = h.links[i]
+	}
+	h.mu.RUnlock()
+	if link == nil {
+		return fmt.Errorf("mptcp: no device %q", name)
+	}
+	return h.stack.RemoveLink(link)
+}
+
+// Close aborts all connections, closes the listeners and the devices, and waits until
+// the host has no goroutine left.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return ErrHostClosed
+	}
+	h.closed = true
+	conns := h.connList()
+	listeners := make([]*Listener, 0, len(h.listeners))
+	for l := range h.listeners {
+		listeners = append(listeners, l)
+	}
+	h.mu.Unlock()
+	for _, l := range listeners {
+		_ = l.Close()
+	}
+	for _, c := range conns {
+		_ = c.Abort()
+		c.settle()
+	}
+	h.stack.Close()
+	return nil
+}
+
+// settle waits until the connection's queued actions are done.
+func (c *Conn) settle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.actRunning {
+		c.idle.Wait()
+	}
+}
+
+func (h *Host) connList() []*Conn {
+	list := make([]*Conn, 0, len(h.conns))
+	for c := range h.conns {
+		list = append(list, c)
+	}
+	return list
+}
+
+// localAddrs lists the addresses of all devices.
+func (h *Host) localAddrs() []netip.Addr {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	var list []netip.Addr
+	for _, l := range h.links {
+		list = append(list, l.Addrs()...)
+	}
+	return list
+}
+
+// newKey returns a key whose token is not in use (8684-3.1-07, -08), and registers it.
+func (h *Host) register(role pathmgr.Role) (*Conn, error) {
+	for {
+		key, err := option.NewKey(h.rand)
+		if err != nil {
+			return nil, err
+		}
+		c := newConn(h, role, key)
+		h.mu.Lock()
+		if h.closed {
+			h.mu.Unlock()
+			return nil, ErrHostClosed
+		}
+		if _, taken := h.tokens[key.Token()]; taken {
+			h.mu.Unlock()
+			continue
+		}
+		h.tokens[key.Token()] = c
+		h.conns[c] = struct{}{}
+		h.mu.Unlock()
+		return c, nil
+	}
+}
+
+func (h *Host) newNonce() option.Nonce {
+	n, err := option.NewNonce(h.rand)
+	if err != nil {
+		panic(fmt.Sprintf("mptcp: no randomness: %v", err)) // crypto/rand does not fail
+	}
+	return n
+}
+
+func (h *Host) forgetToken(c *Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if t := c.shared.LocalKey.Token(); h.tokens[t] == c {
+		delete(h.tokens, t)
+	}
+}
+
+func (h *Host) forgetConn(c *Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.conns, c)
+}
+
+func (h *Host) addFlow(s *sub) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.flows[s.key] = s
+}
+
+// forgetFlow removes a subflow once TIME_WAIT is over: until then its segments still have
+// to be translated.
+func (h *Host) forgetFlow(s *sub) {
+	h.clock.AfterFunc(timeWait+5*time.Second, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.flows[s.key] == s {
+			delete(h.flows, s.key)
+		}
+	})
+}

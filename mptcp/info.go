@@ -1,0 +1,106 @@
+package mptcp
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/gomptcp/gomptcp/subflow"
+)
+
+// Info is a snapshot of a connection, as MPTCP_INFO and MPTCP_FULL_INFO are on Linux.
+type Info struct {
+	// MPTCP: the connection speaks Multipath TCP. False before the handshake has
+	// settled it and after a fallback to plain TCP.
+	MPTCP bool
+	// FallbackReason says in words why MPTCP is false; empty if it is true.
+	FallbackReason string
+	// LocalToken and RemoteToken identify the connection in joins to this host and to
+	// the peer (RFC 8684 section 3.2). Zero for plain TCP.
+	LocalToken, RemoteToken uint32
+	// Checksum: DSS checksums are in use.
+	Checksum bool
+	// BytesSent is the number of stream bytes that the peer has confirmed (DATA_ACK);
+	// BytesReceived what has arrived in order.
+	BytesSent, BytesReceived uint64
+	// BytesReinjected is the number of stream bytes sent again on another subflow.
+	BytesReinjected uint64
+	// Subflows has every subflow ever opened, in the order of opening, the closed ones
+	// included.
+	Subflows []SubflowInfo
+}
+
+// SubflowInfo is a snapshot of one subflow.
+type SubflowInfo struct {
+	// ID identifies the subflow within its connection; the initial one has 1.
+	ID uint32
+	// Local and Remote are its addresses.
+	Local, Remote netip.AddrPort
+	// Device is the name of the local device.
+	Device string
+	// Backup: either side asked for use only when nothing else works.
+	Backup bool
+	// State is "connecting", "established", "stale", "closing" or "closed".
+	State string
+	// Reason says why a closed subflow ended; empty for an orderly close.
+	Reason string
+	// BytesSent counts payload bytes sent for the first time on this subflow, BytesReceived
+	// those received in order on it, BytesAcked those acknowledged by the peer's TCP.
+	BytesSent, BytesReceived, BytesAcked uint64
+	// Retransmits counts segments sent again on this subflow.
+	Retransmits uint64
+	// SRTT and MinRTT; 0 if not measured.
+	SRTT, MinRTT time.Duration
+	// Cwnd and InFlight in bytes.
+	Cwnd, InFlight int
+	// DeliveryRate in bytes/s; 0 if not measured.
+	DeliveryRate float64
+}
+
+// Info returns a snapshot of the connection.
+func (c *Conn) Info() Info {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := Info{
+		MPTCP: c.shared.Mode == subflow.MPTCP, FallbackReason: c.shared.FallbackReason, Checksum: c.shared.Checksum,
+		BytesSent:       uint64(c.shared.SndUna.Sub(c.shared.LocalIDSN.Add(1))),
+		BytesReceived:   c.received(),
+		BytesReinjected: c.tx.reinjects,
+		Subflows:        append([]SubflowInfo(nil), c.ended...),
+	}
+	if i.MPTCP {
+		i.LocalToken, i.RemoteToken = uint32(c.shared.LocalKey.Token()), uint32(c.shared.RemoteKey.Token())
+	}
+	for _, s := range c.subs {
+		if !s.down {
+			i.Subflows = append(i.Subflows, s.info())
+		}
+	}
+	slices.SortFunc(i.Subflows, func(a, b SubflowInfo) int { return cmp.Compare(a.ID, b.ID) })
+	return i
+}
+
+// received counts the stream bytes that have come in order.
+func (c *Conn) received() uint64 {
+	if c.phase == handshaking {
+		return 0
+	}
+	return uint64(c.dataEnd().Sub(c.rx.first))
+}
+
+func (s *sub) info() SubflowInfo {
+	i := SubflowInfo{
+		ID: s.ID, Local: s.Local, Remote: s.Remote, Device: s.link.Name(), Backup: s.LocalBackup || s.RemoteBackup,
+		State: s.State().String(), BytesReceived: s.BytesReceived(),
+	}
+	if s.stale {
+		i.State = "stale"
+	}
+	if snd := s.Sender(); snd != nil {
+		st := snd.Snapshot()
+		i.BytesSent, i.BytesAcked, i.Retransmits = st.BytesSent, st.BytesAcked, st.Retransmits
+		i.SRTT, i.MinRTT, i.Cwnd, i.InFlight, i.DeliveryRate = st.SRTT, st.MinRTT, st.Cwnd, st.InFlight, st.DeliveryRate
+	}
+	return i
+}

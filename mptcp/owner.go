@@ -1,0 +1,168 @@
+package mptcp
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/gomptcp/gomptcp/internal/seq"
+	"github.com/gomptcp/gomptcp/option"
+	"github.com/gomptcp/gomptcp/pathmgr"
+	"github.com/gomptcp/gomptcp/subflow"
+)
+
+var errClosedByPeer = errors.New("closed by the peer in mid-stream")
+
+// OnTCPEstablished implements subflow.Owner.
+func (c *Conn) OnTCPEstablished(now time.Time, f *subflow.Subflow) {
+	s := c.byFlow(f)
+	s.position()
+	if f.Kind == subflow.Join && f.Role == subflow.Opener {
+		s.thirdAt = now.Add(thirdRTO)
+	}
+}
+
+// OnUsable implements subflow.Owner.
+func (c *Conn) OnUsable(now time.Time, f *subflow.Subflow) {
+	s := c.byFlow(f)
+	s.thirdAt = time.Time{}
+	c.logf("subflow up", s)
+	c.breakAt = time.Time{}
+	if f.Kind == subflow.Join {
+		c.tell(pathmgr.SubflowUp{
+			ID: s.ID, Local: s.Local, Remote: s.Remote,
+			Incoming: f.Role == subflow.Responder, Backup: f.LocalBackup || f.RemoteBackup,
+		})
+		return
+	}
+	c.rx.first, c.rx.read, c.rx.shown = c.shared.RcvNxt, c.shared.RcvNxt, c.shared.RcvNxt
+	if c.phase == handshaking {
+		c.phase = open
+		close(c.dialed)
+	}
+	c.tx.edge = c.tx.edge.Max(c.shared.SndUna.Add(f.PeerWindow()))
+	c.wake()
+}
+
+// OnMapped implements subflow.Owner.
+func (c *Conn) OnMapped(_ time.Time, _ *subflow.Subflow, dsn seq.DSN, n int) {
+	end := dsn.Add(n)
+	if c.shared.RcvNxt.Less(dsn) {
+		c.rx.got.Add(dsn, end)
+		return
+	}
+	if end.LessEq(c.shared.RcvNxt) {
+		return // came twice
+	}
+	c.shared.RcvNxt = end
+	if c.rx.got.Len() > 0 {
+		c.shared.RcvNxt = c.rx.got.ContiguousFrom(end)
+		c.rx.got.TrimBelow(c.shared.RcvNxt)
+	}
+	c.checkDataFin()
+	c.arrived()
+}
+
+// arrived: bytes, or the end of the stream, can be read.
+func (c *Conn) arrived() {
+	if c.rx.closed {
+		c.drainSoon()
+	}
+	c.rx.cond.Broadcast()
+}
+
+// OnDataFin implements subflow.Owner.
+func (c *Conn) OnDataFin(_ time.Time, _ *subflow.Subflow, dsn seq.DSN) {
+	c.rx.ackDue = true
+	if c.rx.finKnown || dsn.Less(c.shared.RcvNxt) {
+		return // again, or nonsense
+	}
+	c.rx.fin, c.rx.finKnown = dsn, true
+	c.checkDataFin()
+}
+
+// checkDataFin takes the peer's DATA_FIN when all before it has come (8684-3.3.3-04).
+func (c *Conn) checkDataFin() {
+	if !c.rx.finKnown || c.rx.eof || c.shared.RcvNxt != c.rx.fin {
+		return
+	}
+	c.shared.RcvNxt = c.rx.fin.Add(1)
+	c.rx.eof, c.rx.ackDue = true, true
+	c.arrived()
+	c.checkFinished()
+}
+
+// OnPeerFin implements subflow.Owner.
+func (c *Conn) OnPeerFin(_ time.Time, f *subflow.Subflow) {
+	s := c.byFlow(f)
+	if s == nil {
+		return
+	}
+	if c.shared.Mode != subflow.MPTCP {
+		c.rx.eof = true
+		c.arrived()
+		c.checkFinished()
+		return
+	}
+	// A FIN ends its subflow only (8684-3.3.3-01); what it carries for us goes elsewhere.
+	if c.phase == open {
+		f.SetClosing()
+		c.reinjectFrom(s.ID)
+	}
+	c.act(func() { s.closeWrite() })
+}
+
+// OnOption implements subflow.Owner.
+func (c *Conn) OnOption(now time.Time, f *subflow.Subflow, o option.Option) {
+	switch o := o.(type) {
+	case option.FastClose:
+		if o.ReceiverKey == c.shared.LocalKey {
+			c.abortSubs(option.Reset{Reason: option.ReasonUnspecified})
+			c.fail(ErrFastClosed)
+		}
+	case option.AddAddr:
+		c.addAddrIn(now, f, o)
+	case option.RemoveAddr:
+		for i := range o.Count() {
+			c.tell(pathmgr.RemoteAddrDown{AddrID: uint8(o.ID(i))})
+		}
+	case option.Prio, option.Fail:
+		c.logf("option", c.byFlow(f), slog.String("option", o.String()))
+	}
+}
+
+// addAddrIn: the peer announces an address. One whose HMAC is wrong is ignored
+// (8684-3.4.1-07).
+func (c *Conn) addAddrIn(now time.Time, f *subflow.Subflow, a option.AddAddr) {
+	if a.Echo || !a.Verify(c.shared.LocalKey, c.shared.RemoteKey) {
+		return
+	}
+	f.SendOption(now, a.Reply())
+	addr := a.Addr
+	if addr.Port() == 0 {
+		addr = netipAddrPort(addr.Addr(), f.Remote.Port())
+	}
+	c.tell(pathmgr.RemoteAddrUp{AddrID: uint8(a.ID), Addr: addr})
+}
+
+// OnReset implements subflow.Owner.
+func (c *Conn) OnReset(_ time.Time, f *subflow.Subflow, why *subflow.ResetError) {
+	s := c.byFlow(f)
+	if s == nil {
+		return
+	}
+	c.logf("resetting subflow", s, slog.Any("why", why))
+	ep := s.ep
+	c.subDown(s, why)
+	if ep != nil {
+		c.act(ep.Abort)
+	} else {
+		s.abortLater = true
+	}
+}
+
+// OnFallback implements subflow.Owner.
+func (c *Conn) OnFallback(_ time.Time, f *subflow.Subflow) {
+	c.logf("plain TCP", c.byFlow(f), slog.String("reason", c.shared.FallbackReason))
+	c.host.forgetToken(c)
+}

@@ -1,0 +1,160 @@
+package mptcp
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/gomptcp/gomptcp/internal/netstack"
+	"github.com/gomptcp/gomptcp/pathmgr"
+	"github.com/gomptcp/gomptcp/subflow"
+)
+
+func netipAddrPort(a netip.Addr, port uint16) netip.AddrPort { return netip.AddrPortFrom(a, port) }
+
+// checkEstablished tells the path manager, once, that further subflows may be opened
+// (8684-3.1-18).
+func (c *Conn) checkEstablished(now time.Time) {
+	if c.established || c.phase != open || c.shared.Mode != subflow.MPTCP || !c.shared.PeerConfirmed {
+		return
+	}
+	c.established = true
+	for _, s := range c.subs {
+		if s.Kind == subflow.Initial {
+			c.tell(pathmgr.Established{
+				Role: c.role, Local: s.Local, Remote: s.Remote, ID: s.ID,
+				Locals: c.host.localAddrs(), RemoteDeniesInitial: c.shared.RemoteDeniesJoin,
+			})
+		}
+	}
+}
+
+// tell hands an event to the path manager and queues what it answers. c.mu is held.
+func (c *Conn) tell(ev pathmgr.Event) {
+	if c.phase != open || c.shared.Mode != subflow.MPTCP {
+		return
+	}
+	for _, a := range c.pm.Handle(c.host.clock.Now(), ev) {
+		switch a := a.(type) {
+		case pathmgr.Open:
+			c.act(func() { c.openSubflow(a) })
+		case pathmgr.CloseSubflow:
+			c.act(func() { c.closeSubflow(a.ID) })
+		case pathmgr.WakeAt:
+			c.pmAt = a.At
+		}
+	}
+}
+
+// openSubflow sends the SYN of a join. c.mu is not held.
+func (c *Conn) openSubflow(a pathmgr.Open) {
+	err := c.trySubflow(a)
+	if err == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.logf("no subflow", nil, slog.Any("local", a.Local), slog.Any("remote", a.Remote), slog.Any("err", err))
+	c.tell(pathmgr.SubflowDown{Local: netip.AddrPortFrom(a.Local, 0), Remote: a.Remote, Err: err})
+	c.arm(c.host.clock.Now())
+}
+
+var errTooManySubflows = errors.New("Config.MaxSubflows reached")
+
+func (c *Conn) trySubflow(a pathmgr.Open) error {
+	link := c.host.stack.LinkFor(a.Local)
+	if link == nil {
+		return ErrNoDevice
+	}
+	ep, err := c.host.stack.NewEndpoint(netip.AddrPortFrom(a.Local, 0), a.Remote)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	if c.phase != open || c.shared.Mode != subflow.MPTCP || c.liveSubs() >= c.host.cfg.MaxSubflows {
+		c.mu.Unlock()
+		ep.Close()
+		return errTooManySubflows
+	}
+	s := c.newSub(subflow.Join, subflow.Opener, flowKey{ep.LocalAddr(), a.Remote}, link, a.Backup)
+	s.ep = ep
+	c.host.addFlow(s)
+	c.logf("opening subflow", s)
+	c.mu.Unlock()
+	ep.SetNotify(s.event)
+	if err := ep.Connect(a.Remote); err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.subDown(s, err)
+	}
+	return nil
+}
+
+// liveSubs counts the subflows that are not over.
+func (c *Conn) liveSubs() int {
+	n := 0
+	for _, s := range c.subs {
+		if !s.down {
+			n++
+		}
+	}
+	return n
+}
+
+// closeSubflow ends a subflow in order. c.mu is not held.
+func (c *Conn) closeSubflow(id uint32) {
+	c.mu.Lock()
+	i := slices.IndexFunc(c.subs, func(s *sub) bool { return s.ID == id && !s.down })
+	if i < 0 {
+		c.mu.Unlock()
+		return
+	}
+	s := c.subs[i]
+	s.SetClosing()
+	c.reinjectFrom(id)
+	c.service(c.host.clock.Now())
+	c.mu.Unlock()
+	s.closeWrite()
+}
+
+// linkDown ends the subflows of a device that has gone. c.mu is not held.
+func (c *Conn) linkDown(link *netstack.Link) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range slices.Clone(c.subs) {
+		if s.link == link && !s.down {
+			c.subDown(s, ErrDeviceRemoved)
+		}
+	}
+	for _, a := range link.Addrs() {
+		c.tell(pathmgr.LocalAddrDown{Addr: a})
+	}
+	c.service(c.host.clock.Now())
+}
+
+// linkUp: a device with these addresses has come. c.mu is not held.
+func (c *Conn) linkUp(addrs []netip.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.established {
+		return
+	}
+	for _, a := range addrs {
+		c.tell(pathmgr.LocalAddrUp{Addr: a})
+	}
+	c.service(c.host.clock.Now())
+}
+
+// logf writes a line of the connection's story.
+func (c *Conn) logf(msg string, s *sub, args ...any) {
+	if c.log == nil {
+		return
+	}
+	args = append(args, slog.Any("local", c.local), slog.Any("remote", c.remote))
+	if s != nil {
+		args = append(args, slog.Int("subflow", int(s.ID)), slog.Any("from", s.Local), slog.Any("to", s.Remote))
+	}
+	c.log.Debug(msg, args...)
+}

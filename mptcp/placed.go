@@ -1,0 +1,64 @@
+package mptcp
+
+import "github.com/gomptcp/gomptcp/internal/seq"
+
+// placedChunk is a chunk that a subflow was given.
+type placedChunk struct {
+	dsn seq.DSN
+	n   int
+	sub uint32
+}
+
+func (p placedChunk) end() seq.DSN { return p.dsn.Add(p.n) }
+
+// placedQueue remembers what was placed where until it is acknowledged at the data
+// level: what a subflow's TCP has acknowledged may still be lost with it (8684-3.3.6-02).
+type placedQueue struct {
+	list []placedChunk // list[head:] is in use, in the order of placing
+	head int
+}
+
+func (q *placedQueue) add(p placedChunk) {
+	if q.head > 0 && len(q.list) == cap(q.list) {
+		n := copy(q.list, q.list[q.head:])
+		q.list, q.head = q.list[:n], 0
+	}
+	q.list = append(q.list, p)
+}
+
+// ack forgets from the front what lies before dsn.
+func (q *placedQueue) ack(dsn seq.DSN) {
+	for q.head < len(q.list) && q.list[q.head].end().LessEq(dsn) {
+		q.head++
+	}
+	if q.head == len(q.list) {
+		q.list, q.head = q.list[:0], 0
+	}
+}
+
+// reinjection is a run of bytes that has to be placed again, not on the subflow from.
+type reinjection struct {
+	dsn  seq.DSN
+	n    int
+	from uint32
+}
+
+// reinjectFrom queues all that subflow id was given and that is not acknowledged at the
+// data level. c.mu is held.
+func (c *Conn) reinjectFrom(id uint32) {
+	for i := c.tx.placed.head; i < len(c.tx.placed.list); i++ {
+		p := &c.tx.placed.list[i]
+		if p.sub != id || p.end().LessEq(c.shared.SndUna) {
+			continue
+		}
+		p.sub = 0 // once is enough
+		if k := len(c.tx.reinject); k > 0 {
+			last := &c.tx.reinject[k-1]
+			if last.from == id && last.dsn.Add(last.n) == p.dsn {
+				last.n += p.n
+				continue
+			}
+		}
+		c.tx.reinject = append(c.tx.reinject, reinjection{p.dsn, p.n, id})
+	}
+}

@@ -1,0 +1,134 @@
+package mptcp
+
+import (
+	"time"
+
+	"github.com/gomptcp/gomptcp/internal/sendbuf"
+	"github.com/gomptcp/gomptcp/internal/seq"
+	"github.com/gomptcp/gomptcp/scheduler"
+	"github.com/gomptcp/gomptcp/subflow"
+)
+
+// push places waiting bytes on subflows, first those that have to be sent again, as long
+// as the scheduler finds one that may take a chunk. It reports whether it placed any.
+func (c *Conn) push(now time.Time) bool {
+	placed := false
+	for {
+		chunk, again := c.nextChunk()
+		if chunk.n == 0 {
+			return placed
+		}
+		req := scheduler.Request{Now: now, Size: chunk.n, SendWindow: max(0, int(c.tx.edge.Sub(c.tx.next)))}
+		if again {
+			req.Reinjection, req.ReinjectionOf = true, chunk.from
+		}
+		if !c.snapshotPaths() {
+			return placed
+		}
+		c.tx.picked = c.sched.Pick(req, c.tx.paths, c.tx.picked[:0])
+		n := c.place(now, chunk, again)
+		if n == 0 {
+			return placed
+		}
+		placed = true
+		c.advance(chunk, again, n)
+	}
+}
+
+// nextChunk returns the bytes to be placed next, and whether they were placed before.
+func (c *Conn) nextChunk() (reinjection, bool) {
+	for len(c.tx.reinject) > 0 {
+		r := &c.tx.reinject[0]
+		if skip := c.shared.SndUna.Sub(r.dsn); skip > 0 {
+			cut := int(min(skip, int64(r.n)))
+			r.dsn, r.n = r.dsn.Add(cut), r.n-cut
+		}
+		if r.n > 0 {
+			return *r, true
+		}
+		c.tx.reinject = c.tx.reinject[1:]
+	}
+	n := min(c.tx.buf.End().Sub(c.tx.next), c.tx.edge.Sub(c.tx.next), sendbuf.BlockSize)
+	return reinjection{dsn: c.tx.next, n: int(max(n, 0))}, false
+}
+
+// snapshotPaths fills tx.paths with the subflows that can take data; it reports whether
+// there are any.
+func (c *Conn) snapshotPaths() bool {
+	c.tx.paths, c.tx.pathSubs = c.tx.paths[:0], c.tx.pathSubs[:0]
+	room := 0
+	for _, s := range c.subs {
+		if !s.Usable() {
+			continue
+		}
+		st := s.Sender().Snapshot()
+		p := scheduler.Path{
+			ID: s.ID, Local: s.Local, Remote: s.Remote, Backup: s.RemoteBackup || s.LocalBackup, Stale: s.stale,
+			SRTT: st.SRTT, RTTVar: st.RTTVar, MinRTT: st.MinRTT, Cwnd: st.Cwnd, InFlight: st.InFlight, Unsent: st.Unsent,
+			Room: s.Sender().Room(), DeliveryRate: st.DeliveryRate, Retransmits: st.Retransmits, Lost: st.Lost, MSS: s.MSS(),
+		}
+		room += p.Room
+		c.tx.paths = append(c.tx.paths, p)
+		c.tx.pathSubs = append(c.tx.pathSubs, s)
+	}
+	return room > 0
+}
+
+// place gives the chunk to the picked subflows and returns how many of its bytes all of
+// them took.
+func (c *Conn) place(now time.Time, chunk reinjection, again bool) int {
+	n := chunk.n
+	for _, i := range c.tx.picked {
+		s := c.tx.pathSubs[i].Sender()
+		n = min(n, s.Quantum(), c.tx.paths[i].Room)
+	}
+	if len(c.tx.picked) == 0 || n <= 0 {
+		return 0
+	}
+	for _, i := range c.tx.picked {
+		s := c.tx.pathSubs[i]
+		s.Sender().Place(now, subflow.Chunk{DSN: chunk.dsn, Data: c.tx.buf.Span(chunk.dsn, n), Reinjection: again})
+		c.tx.placed.add(placedChunk{chunk.dsn, n, s.ID})
+	}
+	return n
+}
+
+// advance notes that the first n bytes of the chunk were placed.
+func (c *Conn) advance(chunk reinjection, again bool, n int) {
+	if again {
+		r := &c.tx.reinject[0]
+		r.dsn, r.n = r.dsn.Add(n), r.n-n
+		c.tx.reinjects += uint64(n)
+		return
+	}
+	c.tx.next = c.tx.next.Add(n)
+	c.shared.SndEnd = c.shared.SndEnd.Max(c.tx.next)
+}
+
+// OnDataAck implements subflow.Owner.
+func (c *Conn) OnDataAck(now time.Time, f *subflow.Subflow, ack seq.DSN, window int) {
+	edge := ack.Add(window)
+	if fin := c.shared.DataFin; c.shared.DataFinPending && ack == fin.Add(1) {
+		c.shared.DataFinPending = false
+		c.finConfirmed()
+		ack = fin
+	} else if c.tx.finAcked {
+		ack = ack.Min(c.tx.buf.End())
+	}
+	if c.tx.edge.Less(edge) {
+		c.tx.edge = edge
+		c.tx.probes, c.tx.probeAt = 0, time.Time{}
+	}
+	if c.shared.SndUna.Less(ack) {
+		c.shared.SndUna = ack
+		c.tx.buf.Ack(ack)
+		c.tx.placed.ack(ack)
+		c.tx.probes, c.tx.probeAt = 0, time.Time{}
+		c.tx.cond.Broadcast()
+	}
+}
+
+// waiting reports whether bytes wait to be placed.
+func (c *Conn) waiting() bool {
+	return len(c.tx.reinject) > 0 || c.tx.next.Less(c.tx.buf.End())
+}

@@ -1,0 +1,252 @@
+package mptcp
+
+import (
+	"time"
+
+	"github.com/gomptcp/gomptcp/option"
+	"github.com/gomptcp/gomptcp/pathmgr"
+	"github.com/gomptcp/gomptcp/subflow"
+)
+
+const (
+	// thirdRTO is when the third packet of a join is sent again (8684-3.2-16).
+	thirdRTO = time.Second
+	// maxThirds is how often.
+	maxThirds = 5
+	// minProbe and maxProbe bound the time between window probes.
+	minProbe, maxProbe = 200 * time.Millisecond, 60 * time.Second
+	// minFinRTO and maxFinRTO bound the time between copies of DATA_FIN.
+	minFinRTO, maxFinRTO = 200 * time.Millisecond, 60 * time.Second
+	// staleBackoffs is after how many RTOs in a row a subflow is stale.
+	staleBackoffs = 2
+	// deadBackoffs is after how many a stale subflow is given up if another one works.
+	deadBackoffs = 7
+)
+
+// service does whatever is due: places and sends data, repeats what needs repeating, and
+// sets the timer. It is called after anything that may have changed what can be done.
+// c.mu is held.
+func (c *Conn) service(now time.Time) {
+	if c.phase == dead {
+		return
+	}
+	c.checkEstablished(now)
+	if c.dueTimers(now); c.phase == dead {
+		return
+	}
+	c.checkStale(now)
+	for c.push(now) {
+		c.runSenders(now)
+	}
+	if !c.waiting() {
+		for _, s := range c.subs {
+			if s.isUsable() {
+				s.Sender().MarkAppLimited()
+			}
+		}
+	}
+	c.runSenders(now)
+	c.endStream(now)
+	if c.rx.ackDue {
+		c.rx.ackDue = false
+		if s := c.best(); s != nil {
+			s.SendAck(now)
+		}
+	}
+	c.probeWindow(now)
+	c.arm(now)
+}
+
+func (c *Conn) runSenders(now time.Time) {
+	for _, s := range c.subs {
+		if !s.down && s.Sender() != nil && s.State() >= subflow.Established && s.State() < subflow.Closed {
+			s.next = s.Sender().Run(now)
+		}
+	}
+}
+
+// endStream sends DATA_FIN when all before it has been placed, and again until it is
+// acknowledged; for plain TCP it sends FIN when all has been acknowledged.
+func (c *Conn) endStream(now time.Time) {
+	if !c.tx.finAsked || c.tx.finAcked || c.waiting() {
+		return
+	}
+	if c.shared.Mode != subflow.MPTCP {
+		c.endPlain()
+		return
+	}
+	if !c.shared.PeerConfirmed && c.role == pathmgr.Server {
+		return // the client's key may not have come
+	}
+	if !c.shared.DataFinPending {
+		c.shared.DataFin, c.shared.DataFinPending = c.tx.buf.End(), true
+		c.shared.SndEnd = c.shared.DataFin.Add(1)
+		c.tx.finAt = now
+	}
+	s := c.best()
+	if s == nil || now.Before(c.tx.finAt) {
+		return
+	}
+	s.SendDataFin(now)
+	wait := min(max(minFinRTO, 2*s.Sender().Snapshot().SRTT)<<min(c.tx.finTries, 10), maxFinRTO)
+	c.tx.finTries++
+	c.tx.finAt = now.Add(wait)
+}
+
+func (c *Conn) endPlain() {
+	for _, s := range c.subs {
+		switch {
+		case s.down || s.Sender() == nil:
+		case s.FinAcked():
+			c.finConfirmed()
+		case s.Sender().Drained() && !s.finAsked:
+			s.finAsked = true
+			c.act(s.closeWrite)
+		}
+	}
+}
+
+// best is the subflow for what is not data: usable, not stale, with the least RTT. It is
+// nil if there is none.
+func (c *Conn) best() *sub {
+	var best *sub
+	var rtt time.Duration
+	for _, s := range c.subs {
+		if s.down || s.Sender() == nil || s.State() < subflow.Established || s.State() >= subflow.Closed {
+			continue
+		}
+		st := s.Sender().Snapshot()
+		if best == nil || best.stale && !s.stale || best.stale == s.stale && st.SRTT < rtt {
+			best, rtt = s, st.SRTT
+		}
+	}
+	return best
+}
+
+// probeWindow asks a peer whose window is closed whether it still is; the update may have
+// been lost (RFC 9293 section 3.8.6.1, at connection level).
+func (c *Conn) probeWindow(now time.Time) {
+	if !c.tx.next.Less(c.tx.buf.End()) || c.tx.next.Less(c.tx.edge) || len(c.tx.reinject) > 0 || c.shared.SndUna.Less(c.tx.next) {
+		c.tx.probeAt, c.tx.probes = time.Time{}, 0
+		return
+	}
+	if c.tx.probeAt.IsZero() {
+		c.tx.probeAt = now.Add(minProbe)
+		return
+	}
+	if now.Before(c.tx.probeAt) {
+		return
+	}
+	for _, s := range c.subs {
+		if s.isUsable() {
+			s.SendProbe(now)
+		}
+	}
+	c.tx.probes++
+	c.tx.probeAt = now.Add(min(minProbe<<min(c.tx.probes, 10), maxProbe))
+}
+
+// checkStale finds subflows that make no progress: what they hold is sent elsewhere at
+// once, and they get no new data. One that stays silent while another works is given up.
+func (c *Conn) checkStale(now time.Time) {
+	for _, s := range c.subs {
+		if !s.isUsable() {
+			continue
+		}
+		silent := s.Sender().Backoffs()
+		switch {
+		case silent < staleBackoffs:
+			s.stale = false
+		case !s.stale && c.hasOther(s):
+			s.stale = true
+			c.logf("subflow stale", s)
+			c.reinjectFrom(s.ID)
+		case s.stale && silent >= deadBackoffs && c.hasOther(s):
+			c.OnReset(now, s.Subflow, &subflow.ResetError{Reason: option.ReasonPerformance, Transient: true, Text: "no progress"})
+			return
+		}
+	}
+}
+
+// hasOther reports whether a subflow beside s works.
+func (c *Conn) hasOther(s *sub) bool {
+	for _, o := range c.subs {
+		if o != s && o.isUsable() && !o.stale {
+			return true
+		}
+	}
+	return false
+}
+
+// dueTimers handles what has its time.
+func (c *Conn) dueTimers(now time.Time) {
+	due := func(at time.Time) bool { return !at.IsZero() && !now.Before(at) }
+	switch {
+	case due(c.closeAt):
+		c.abortSubs(nil)
+		if !c.tx.finAcked {
+			c.fail(ErrNotConfirmed)
+		} else {
+			c.die()
+		}
+		return
+	case due(c.breakAt):
+		c.fail(ErrNoPath)
+		return
+	}
+	if due(c.pmAt) {
+		c.pmAt = time.Time{}
+		c.tell(pathmgr.Timer{})
+	}
+	for _, s := range c.subs {
+		if s.down || !due(s.thirdAt) || s.State() != subflow.PreEstablished {
+			continue
+		}
+		if s.thirds++; s.thirds > maxThirds {
+			c.OnReset(now, s.Subflow, &subflow.ResetError{Reason: option.ReasonMiddlebox, Text: "third packet not answered"})
+			return
+		}
+		s.SendAck(now)
+		s.thirdAt = now.Add(thirdRTO << s.thirds)
+	}
+}
+
+// arm sets the timer for the next thing to do.
+func (c *Conn) arm(now time.Time) {
+	var at time.Time
+	add := func(t time.Time) {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	add(c.closeAt)
+	add(c.breakAt)
+	add(c.pmAt)
+	add(c.tx.probeAt)
+	if c.shared.DataFinPending {
+		add(c.tx.finAt)
+	}
+	for _, s := range c.subs {
+		if !s.down {
+			add(s.next)
+			add(s.thirdAt)
+		}
+	}
+	if at.IsZero() || !c.timerAt.IsZero() && !at.Before(c.timerAt) {
+		return // the timer will look again when it fires
+	}
+	c.timerAt = at
+	wait := max(at.Sub(now), 0)
+	if c.timer == nil {
+		c.timer = c.host.clock.AfterFunc(wait, c.timerFired)
+	} else {
+		c.timer.Reset(wait)
+	}
+}
+
+func (c *Conn) timerFired() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timerAt = time.Time{}
+	c.service(c.host.clock.Now())
+}

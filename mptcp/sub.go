@@ -1,0 +1,239 @@
+package mptcp
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/gomptcp/gomptcp/internal/netstack"
+	"github.com/gomptcp/gomptcp/internal/seq"
+	"github.com/gomptcp/gomptcp/option"
+	"github.com/gomptcp/gomptcp/pathmgr"
+	"github.com/gomptcp/gomptcp/subflow"
+	"github.com/gomptcp/gomptcp/subflow/congestion"
+)
+
+// flowKey identifies a TCP connection of the host.
+type flowKey struct{ local, remote netip.AddrPort }
+
+// addrKey is an address as the path manager sees it.
+type addrKey = netip.Addr
+
+// sub is a subflow with its endpoint. The connection's lock protects it; ep is set once
+// and its methods are called without the lock.
+type sub struct {
+	*subflow.Subflow
+	conn *Conn
+	key  flowKey
+	link *netstack.Link
+	ep   *netstack.Endpoint // nil until the handshake of a responder has passed below
+
+	readPos    seq.SSN // next byte to read from ep; valid when hasPos
+	hasPos     bool
+	next       time.Time // when the sender wants to run
+	thirdAt    time.Time // when the third packet of a join is sent again
+	thirds     int
+	stale      bool
+	down       bool // pathmgr has been told of the end
+	release    bool // ep is to be closed once it is empty
+	finAsked   bool // CloseWrite of ep has been asked for (plain TCP)
+	abortLater bool // ep is to be reset as soon as it is attached
+}
+
+// newSub makes a subflow of c. c.mu is held.
+func (c *Conn) newSub(kind subflow.Kind, role subflow.Role, key flowKey, link *netstack.Link, backup bool) *sub {
+	s := &sub{conn: c, key: key, link: link}
+	cfg := subflow.Config{
+		ID: c.nextID, Kind: kind, Role: role, Local: key.local, Remote: key.remote,
+		Link: link, Shared: &c.shared, Owner: c,
+		Controller: c.host.cfg.Congestion, LocalBackup: backup,
+		LocalID: c.localID(key.local.Addr()),
+	}
+	cfg.Siblings = func(buf []congestion.Sibling) []congestion.Sibling { return c.siblings(s, buf) }
+	if kind == subflow.Join {
+		cfg.LocalNonce = c.host.newNonce()
+	}
+	c.nextID++
+	s.Subflow = subflow.New(cfg)
+	c.subs = append(c.subs, s)
+	return s
+}
+
+// localID is the address ID of a local address: 0 for that of the initial subflow,
+// others in the order of use (8684-3.2-03, -04).
+func (c *Conn) localID(a netip.Addr) option.AddrID {
+	if c.localIDs == nil {
+		c.localIDs = map[addrKey]option.AddrID{a: 0}
+		return 0
+	}
+	id, ok := c.localIDs[a]
+	if !ok {
+		id = option.AddrID(len(c.localIDs))
+		c.localIDs[a] = id
+	}
+	return id
+}
+
+// siblings appends snapshots of the other subflows for a coupled controller.
+func (c *Conn) siblings(of *sub, buf []congestion.Sibling) []congestion.Sibling {
+	for _, s := range c.subs {
+		if s == of || !s.Usable() {
+			continue
+		}
+		st := s.Sender().Snapshot()
+		buf = append(buf, congestion.Sibling{Window: st.Cwnd, SRTT: st.SRTT, MSS: s.MSS()})
+	}
+	return buf
+}
+
+// byFlow finds the sub of a subflow that is alive.
+func (c *Conn) byFlow(f *subflow.Subflow) *sub {
+	for _, s := range c.subs {
+		if s.Subflow == f {
+			return s
+		}
+	}
+	return nil
+}
+
+// attach gives s its endpoint. c.mu is not held.
+func (s *sub) attach(ep *netstack.Endpoint) {
+	c := s.conn
+	c.mu.Lock()
+	s.ep = ep
+	c.rx.cond.Broadcast()
+	gone := s.abortLater || s.State() == subflow.Closed
+	c.mu.Unlock()
+	if gone {
+		ep.Abort()
+		return
+	}
+	ep.SetNotify(s.event)
+}
+
+// event is called by the endpoint, which may be locked.
+func (s *sub) event(ev netstack.Event) {
+	if ev&(netstack.Failed|netstack.Closed) == 0 {
+		return
+	}
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.down {
+		return
+	}
+	failed := ev&netstack.Failed != 0
+	c.act(func() {
+		var err error
+		if failed {
+			err = s.ep.Err()
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if reset := s.PeerReset(); err != nil && reset != nil {
+			err = errors.Join(err, reset)
+		}
+		c.subDown(s, err)
+		c.service(c.host.clock.Now())
+	})
+}
+
+// subDown ends a subflow: what it held goes elsewhere. err is nil for an orderly close.
+// c.mu is held.
+func (c *Conn) subDown(s *sub, err error) {
+	if s.down {
+		return
+	}
+	s.down = true
+	wasUp := s.State() >= subflow.Established
+	c.logf("subflow down", s, slog.Any("err", err))
+	info := s.info()
+	info.State = "closed"
+	if err != nil {
+		info.Reason = err.Error()
+	}
+	c.ended = append(c.ended, info)
+	if c.shared.Mode == subflow.MPTCP && !s.FinAcked() {
+		c.reinjectFrom(s.ID)
+	}
+	s.Subflow.Close()
+	s.release = true
+	c.host.forgetFlow(s)
+	c.releaseEmpty()
+	if s.Kind == subflow.Initial && c.phase == handshaking {
+		if err == nil {
+			err = errors.New("closed in the handshake")
+		}
+		c.fail(err)
+		return
+	}
+	if c.established {
+		permanent := false
+		var reset *subflow.ResetError
+		if errors.As(err, &reset) && reset.Remote && reset.Reason != 0 {
+			permanent = !reset.Transient
+		}
+		c.tell(pathmgr.SubflowDown{ID: s.ID, Local: s.Local, Remote: s.Remote, Established: wasUp, Err: err, Permanent: permanent})
+	}
+	c.afterSubDown(err)
+}
+
+// afterSubDown: the connection may have lost its last subflow.
+func (c *Conn) afterSubDown(err error) {
+	for _, s := range c.subs {
+		if !s.down {
+			return
+		}
+	}
+	switch {
+	case c.phase == dead:
+	case c.phase == finished || (c.tx.finAcked && c.rx.eof):
+		c.die()
+	case c.shared.Mode != subflow.MPTCP:
+		if err == nil && c.rx.eof {
+			c.die()
+			return
+		}
+		if err == nil {
+			err = errClosedByPeer
+		}
+		c.fail(err)
+	case c.host.cfg.BreakTimeout < 0:
+		c.fail(ErrNoPath)
+	default:
+		c.breakAt = c.host.clock.Now().Add(c.host.cfg.BreakTimeout)
+	}
+}
+
+// releaseEmpty closes the endpoints of ended subflows from which all has been read.
+func (c *Conn) releaseEmpty() {
+	keep := c.subs[:0]
+	for _, s := range c.subs {
+		if !s.release || (!c.rx.closed && c.phase != dead && s.unread()) {
+			keep = append(keep, s)
+			continue
+		}
+		if s.ep != nil {
+			c.act(s.ep.Close)
+		}
+	}
+	clear(c.subs[len(keep):])
+	c.subs = keep
+}
+
+// unread reports whether the application has not yet got all that s received.
+func (s *sub) unread() bool {
+	return s.ep != nil && s.position().Less(s.Accounted()) && s.conn.rx.read.Less(s.conn.dataEnd())
+}
+
+// position is the sequence number of the next byte to read from the endpoint.
+func (s *sub) position() seq.SSN {
+	if !s.hasPos {
+		s.readPos, s.hasPos = s.ReadStart(), true
+	}
+	return s.readPos
+}
+
+// isUsable reports whether s carries data.
+func (s *sub) isUsable() bool { return !s.down && s.Usable() }

@@ -1,0 +1,20 @@
+package scheduler
+
+import (
+	"maps"
+	"slices"
+)
+
+var schedulers = map[string]Factory{
+	"minrtt":     MinRTT,
+	"roundrobin": RoundRobin,
+}
+
+// ByName returns the factory of the scheduler called name; false if there is none.
+func ByName(name string) (Factory, bool) {
+	f, ok := schedulers[name]
+	return f, ok
+}
+
+// Names returns all names that ByName knows, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(schedulers)) }

@@ -1,0 +1,69 @@
+// Package scheduler decides which subflow takes the next chunk of a connection.
+//
+// A Scheduler is pure policy: a function of the snapshots it is given, without
+// I/O, clock, goroutine or lock.
+package scheduler
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Request describes the chunk to be placed.
+type Request struct {
+	// Now is the present time.
+	Now time.Time
+	// Size is the number of bytes waiting to be placed, at least 1. What a subflow
+	// takes may be less.
+	Size int
+	// Reinjection: the bytes were placed before, on subflow ReinjectionOf, and are to be
+	// sent again elsewhere.
+	Reinjection bool
+	// ReinjectionOf is the Path.ID that held the bytes; meaningful with Reinjection.
+	ReinjectionOf uint32
+	// SendWindow is the number of bytes that the peer's connection-level window still
+	// takes.
+	SendWindow int
+}
+
+// Path is a snapshot of one usable subflow: established, and with room for at least
+// one segment unless Room says 0.
+type Path struct {
+	// ID identifies the subflow within its connection and is never used again.
+	ID uint32
+	// Local and Remote are the subflow's addresses.
+	Local, Remote netip.AddrPort
+	// Backup: the peer asked for data on this subflow only when no other is usable
+	// (RFC 8684 section 3.3.8).
+	Backup bool
+	// Stale: no progress for a while; new data belongs elsewhere.
+	Stale bool
+	// SRTT, RTTVar and MinRTT of the subflow; 0 if not yet measured.
+	SRTT, RTTVar, MinRTT time.Duration
+	// Cwnd is the congestion window, InFlight the bytes sent and not yet delivered,
+	// Unsent the bytes placed and not yet sent.
+	Cwnd, InFlight, Unsent int
+	// Room is the number of bytes the subflow can take now.
+	Room int
+	// DeliveryRate is the recent rate in bytes/s, 0 if not yet measured.
+	DeliveryRate float64
+	// Retransmits counts segments sent again, Lost bytes deemed lost.
+	Retransmits, Lost uint64
+	// MSS is the payload of a full segment in bytes.
+	MSS int
+}
+
+// Scheduler picks subflows for chunks. One Scheduler serves one connection; all
+// calls are made under the connection's lock.
+type Scheduler interface {
+	// Name as used to select it, e.g. "minrtt".
+	Name() string
+	// Pick appends to picked the indexes of the paths that take the next chunk and
+	// returns it. Picking several sends the same bytes on each (redundancy). Picking
+	// none means to wait: Pick is called again when a window opens. Pick must not keep
+	// paths.
+	Pick(req Request, paths []Path, picked []int) []int
+}
+
+// Factory makes the Scheduler of a new connection.
+type Factory func() Scheduler

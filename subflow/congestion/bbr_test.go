@@ -1,0 +1,125 @@
+package congestion
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The first rate comes from initial window and handshake; a first sample of 74 bytes does
+// not lower it.
+func TestBBRFirstRate(t *testing.T) {
+	const rtt = 20 * time.Millisecond
+	b := NewBBR()
+	b.Init(Params{Now: simStart, MSS: simMSS, InitialWindow: 10 * simMSS, HandshakeRTT: rtt})
+	first := b.PacingRate()
+	require.InEpsilon(t, 2.885*10*simMSS/rtt.Seconds(), first, 0.02)
+	require.Equal(t, 10*simMSS, b.Window())
+
+	b.OnSend(simStart, 74, 0)
+	b.OnAck(&Sample{
+		Now: simStart.Add(rtt), Acked: 74, PriorInFlight: 74, RTT: rtt, SRTT: rtt, MinRTT: rtt,
+		DeliveryRate: 74 / rtt.Seconds(), Delivered: 74,
+	})
+	require.Equal(t, first, b.PacingRate())
+	require.GreaterOrEqual(t, b.Window(), 10*simMSS)
+}
+
+// STARTUP ends at a full pipe, DRAIN empties the queue, PROBE_BW cruises at the rate of
+// the path, PROBE_RTT comes every ten seconds and sees the true round-trip time.
+func TestBBRPhases(t *testing.T) {
+	b := NewBBR().(*bbr)
+	p := path{rate: mbit(20), oneWay: 20 * time.Millisecond, queue: 1 << 20}
+	s := newSim(b, p, 1)
+	seen := map[bbrMode]int{}
+	var order []bbrMode
+	s.everyAck = func(*Sample) {
+		if len(order) == 0 || order[len(order)-1] != b.phases.mode {
+			order = append(order, b.phases.mode)
+		}
+		seen[b.phases.mode]++
+	}
+	s.run(12 * time.Second)
+	require.Equal(t, []bbrMode{bbrStartup, bbrDrain, bbrProbeBW, bbrProbeRTT, bbrProbeBW}, order)
+	require.InEpsilon(t, p.rate, b.model.bandwidth(), 0.05)
+	require.InEpsilon(t, 40*time.Millisecond, b.model.minRTT, 0.05)
+	require.Less(t, s.srtt, 60*time.Millisecond, "no standing queue")
+	require.Zero(t, s.drops)
+}
+
+// The path becomes slower, then faster: the rate follows within seconds.
+func TestBBRFollowsThePath(t *testing.T) {
+	s := newSim(NewBBR(), path{rate: mbit(40), oneWay: 10 * time.Millisecond, queue: 200_000}, 1)
+	s.run(5 * time.Second)
+	s.path.rate = mbit(10)
+	s.run(3 * time.Second)
+	require.Greater(t, s.run(3*time.Second), 0.85*mbit(10))
+	require.Less(t, s.ctl.PacingRate(), 1.4*mbit(10))
+	s.path.rate = mbit(40)
+	s.run(5 * time.Second)
+	require.Greater(t, s.run(3*time.Second), 0.85*mbit(40))
+}
+
+// Phases without data do not lower the estimate.
+func TestBBRApplicationLimited(t *testing.T) {
+	b := NewBBR().(*bbr)
+	s := newSim(b, path{rate: mbit(40), oneWay: 10 * time.Millisecond, queue: 200_000}, 1)
+	s.run(2 * time.Second)
+	// Now a hundredth of the time only.
+	s.pause = func(now time.Time) bool { return now.Sub(simStart)%(500*time.Millisecond) > 5*time.Millisecond }
+	s.run(8 * time.Second)
+	require.Greater(t, b.model.bandwidth(), 0.8*mbit(40))
+	require.Greater(t, b.PacingRate(), 0.7*mbit(40))
+}
+
+// Loss makes the window conservative for a round trip; the window of before comes back at the
+// end or when it turns out that nothing was lost.
+func TestBBRRecoveryAndUndo(t *testing.T) {
+	run := func() (*bbr, *simSender, int) {
+		b := NewBBR().(*bbr)
+		s := newSim(b, path{rate: mbit(40), oneWay: 10 * time.Millisecond, queue: 1 << 20}, 1)
+		s.run(2 * time.Second)
+		return b, s, b.Window()
+	}
+	for _, end := range []struct {
+		name string
+		call func(Controller, time.Time)
+	}{
+		{"recovered", Controller.OnRecovered},
+		{"undone", Controller.OnUndo},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			b, s, before := run()
+			b.OnLoss(s.now, 20*simMSS, 10*simMSS)
+			require.Equal(t, 21*simMSS, b.Window())
+			end.call(b, s.now)
+			require.Equal(t, before, b.Window())
+
+			b, s, before = run()
+			rate := b.PacingRate()
+			b.OnRTO(s.now, 0)
+			require.Equal(t, bbrMinSegments*simMSS, b.Window())
+			end.call(b, s.now)
+			require.Equal(t, before, b.Window())
+			require.Equal(t, rate, b.PacingRate(), "the model of the path stays")
+		})
+	}
+}
+
+func TestMaxFilter(t *testing.T) {
+	var f maxFilter
+	f.add(10)
+	for range 9 {
+		f.nextRound()
+		f.add(3)
+		require.Equal(t, 10.0, f.max)
+	}
+	f.nextRound()
+	f.add(4)
+	require.Equal(t, 4.0, f.max)
+	for range 20 {
+		f.nextRound()
+	}
+	require.Equal(t, 4.0, f.max, "rounds without a sample do not count")
+}

@@ -1,0 +1,337 @@
+package subflow
+
+import (
+	"time"
+
+	"github.com/gomptcp/gomptcp/internal/packet"
+	"github.com/gomptcp/gomptcp/internal/seq"
+	"github.com/gomptcp/gomptcp/option"
+	"github.com/gomptcp/gomptcp/tun"
+)
+
+// mappingSlack is how far beyond the window a mapping may reach: the rounding of the
+// window field, and what a peer may announce ahead.
+const mappingSlack = 1 << 17
+
+// Incoming handles a segment of the subflow, whose checksum is right, and reports whether
+// the endpoint has to see it; the segment is then translated in place. Options act only
+// on segments that TCP would accept (8684-3-03). After a batch of segments the caller
+// runs the sender.
+func (f *Subflow) Incoming(now time.Time, p *tun.Packet, t packet.TCP) bool {
+	flags := t.Flags()
+	set := option.Parse(t.Options(), flags)
+	switch {
+	case flags&packet.FlagRST != 0:
+		return f.resetIn(now, t, &set)
+	case flags&packet.FlagSYN != 0:
+		return f.synIn(now, t, &set)
+	}
+	switch f.state {
+	case Idle, SynSent:
+		return true // the endpoint answers
+	case SynReceived:
+		if !f.thirdIn(now, t, &set) {
+			return false
+		}
+	case SynAcked:
+		return false // overtaken by data; it comes again
+	}
+	return f.segmentIn(now, p, t, &set)
+}
+
+func (f *Subflow) resetIn(now time.Time, t packet.TCP, set *option.Set) bool {
+	at := seq.SSN(t.Seq())
+	if f.state >= Established && (at.Less(f.rcvNxt) || f.advEdge.Less(at)) {
+		return false // out of the window: a guess (RFC 5961 section 3)
+	}
+	f.peerReset = &ResetError{Remote: true}
+	if r, ok := set.Reset(); ok {
+		f.peerReset.Reason, f.peerReset.Transient = r.Reason, r.Transient
+	}
+	if fc, ok := set.FastClose(); ok && at == f.rcvNxt {
+		f.Owner.OnOption(now, f, fc)
+	}
+	if f.state > SynAcked && t.Flags()&packet.FlagACK != 0 {
+		t.SetAck(f.inAck(seq.SSN(t.Ack())))
+	}
+	return true
+}
+
+// segmentIn handles a segment of a synchronised subflow.
+func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *option.Set) bool {
+	at, ack := seq.SSN(t.Seq()), seq.SSN(t.Ack())
+	payload := p.Head[t.HeaderLen():min(t.TotalLen(), len(p.Head))]
+	sentEnd := seq.SSN(f.sender.SentEnd())
+	if t.Flags()&packet.FlagACK == 0 || f.sndMax(sentEnd).Less(ack) {
+		return false // acknowledges what was never sent (RFC 5961 section 5)
+	}
+	fin := t.Flags()&packet.FlagFIN != 0
+	if !f.plausible(at, len(payload)) {
+		t.SetAck(f.inAck(ack))
+		hideSACK(t)
+		return true // the endpoint answers with an ACK
+	}
+	if ts, ok := set.Timestamps(); ok && f.timestamps {
+		f.seen(at, ts.Val)
+	}
+	if f.state == PreEstablished {
+		f.state, f.confirmed = Established, true // 8684-Q-26
+		f.Owner.OnUsable(now, f)
+	}
+	if f.Shared.Mode == MPTCP && !f.optionsIn(now, t, set, len(payload)) {
+		return false
+	}
+	f.ackIn(now, t, set, len(payload))
+	if f.state == Closed {
+		return true
+	}
+	if len(payload) > 0 && f.Shared.Mode == MPTCP && f.Shared.Checksum {
+		m := f.maps.at(at)
+		if !f.sums.add(at, payload, m != nil && at.Add(len(payload)).LessEq(m.end())) {
+			return false
+		}
+	}
+	if fin {
+		f.peerFin, f.finSeen = at.Add(len(payload)), true
+	}
+	if len(payload) == 0 && !fin && !f.finSent && f.state >= Established && at == f.rcvNxt {
+		return false // a pure ACK; it has been told to the sender
+	}
+	t.SetAck(f.inAck(ack))
+	hideSACK(t)
+	return true
+}
+
+// plausible reports whether the segment touches the window, or lies close enough before
+// it that its ACK may still say something: pure ACKs are overtaken by data.
+func (f *Subflow) plausible(at seq.SSN, n int) bool {
+	return at.LessEq(f.advEdge) && f.rcvNxt.Add(-(1 << 20)).LessEq(at.Add(n))
+}
+
+// optionsIn handles the MPTCP options of a valid segment. It reports false when the
+// segment must not go on.
+func (f *Subflow) optionsIn(now time.Time, t packet.TCP, set *option.Set, n int) bool {
+	dss, hasDSS := set.DSS()
+	if c, ok := set.Capable(); ok && f.Kind == Initial && f.Role == Responder && c.Form >= option.CapableData &&
+		c.SenderKey == f.Shared.RemoteKey && c.ReceiverKey == f.Shared.LocalKey {
+		// The client's first data (8684-3.1-13): the mapping of 8684-W-22.
+		f.confirm()
+		dss = option.DSS{
+			HasMap: true, DSN64: true, DSN: uint64(f.Shared.RemoteIDSN.Add(1)), SSN: 1, Len: c.DataLen,
+			HasChecksum: c.Form == option.CapableDataChecksum, Checksum: c.Checksum,
+		}
+		hasDSS = true
+	} else if hasDSS && (dss.HasAck || dss.HasMap) {
+		f.confirm()
+	}
+	if hasDSS && !f.dssIn(now, t, dss, n) {
+		return false
+	}
+	if !f.checkPresence(now, t, dss, n) {
+		return f.Shared.Mode == Plain // goes on as plain TCP, or the subflow was reset
+	}
+	if at := seq.SSN(t.Seq()); at == f.rcvNxt && set.HasMPTCP() {
+		f.signalsIn(now, set)
+	}
+	return true
+}
+
+// signalsIn hands rare options to the connection.
+func (f *Subflow) signalsIn(now time.Time, set *option.Set) {
+	if o, ok := set.AddAddr(); ok {
+		f.Owner.OnOption(now, f, o)
+	}
+	if o, ok := set.RemoveAddr(); ok {
+		f.Owner.OnOption(now, f, o)
+	}
+	if o, ok := set.Prio(); ok {
+		f.RemoteBackup = o.Backup
+		f.Owner.OnOption(now, f, o)
+	}
+	if o, ok := set.Fail(); ok {
+		f.Owner.OnOption(now, f, o)
+	}
+	if o, ok := set.FastClose(); ok {
+		f.Owner.OnOption(now, f, o)
+	}
+}
+
+// checkPresence notices paths that remove options, as long as that can be told from a
+// peer that leaves them out (RFC 8684 section 3.7). It reports false when MPTCP has ended
+// on this subflow.
+func (f *Subflow) checkPresence(now time.Time, t packet.TCP, dss option.DSS, n int) bool {
+	acksData := f.sendBase().Less(seq.SSN(t.Ack()))
+	if f.Kind == Join {
+		if f.dataAcked || !acksData {
+			return true
+		}
+		if !dss.HasAck {
+			f.reset(now, option.ReasonMiddlebox, "data acknowledged without DATA_ACK") // 8684-3.7-03
+			return false
+		}
+		f.dataAcked = true
+		return true
+	}
+	if f.Shared.PeerConfirmed {
+		return true
+	}
+	if n > 0 && !dss.HasMap {
+		f.fallback(now, "first data without a mapping") // 8684-3.7-01
+		return false
+	}
+	if acksData && !dss.HasAck {
+		f.fallback(now, "data acknowledged without DATA_ACK") // 8684-3.7-04
+		return false
+	}
+	return true
+}
+
+// dssIn handles a DSS. It reports false when the segment must not go on.
+func (f *Subflow) dssIn(now time.Time, t packet.TCP, dss option.DSS, n int) bool {
+	if dss.HasAck {
+		f.dataAckIn(now, t, dss)
+	}
+	if !dss.HasMap {
+		return true
+	}
+	if dss.Infinite() {
+		f.fallback(now, "infinite mapping from the peer")
+		return true
+	}
+	if dss.HasChecksum != f.Shared.Checksum {
+		f.reset(now, option.ReasonMPTCP, "DSS checksum against what was negotiated") // 8684-3.3-02, -03
+		return false
+	}
+	if dss.DSN64 && !f.Shared.Wide {
+		f.Shared.Wide = true
+		f.updateMSS()
+	}
+	m := rxMapping{
+		start: f.irs.Add(int(int32(dss.SSN))), dsn: dss.WideDSN(f.Shared.RcvNxt),
+		n: int(dss.Len), ssn: dss.SSN, checksum: dss.Checksum, fin: dss.DataFin,
+	}
+	if dss.DataFin {
+		m.n--
+		if !f.dataFinIn(now, &m) {
+			return true
+		}
+	}
+	if m.n == 0 {
+		return true
+	}
+	return f.mappingIn(now, m, n)
+}
+
+func (f *Subflow) dataAckIn(now time.Time, t packet.TCP, dss option.DSS) {
+	ack := dss.WideAck(f.Shared.SndUna)
+	if ack.Less(f.Shared.SndUna) || f.Shared.SndEnd.Less(ack) {
+		return // old, or of data never sent
+	}
+	f.Owner.OnDataAck(now, f, ack, int(t.Window())<<f.sndScale)
+}
+
+// dataFinIn handles the F flag; it reports false if the option is to be ignored.
+func (f *Subflow) dataFinIn(now time.Time, m *rxMapping) bool {
+	if f.Shared.Checksum && m.n == 0 && !option.VerifyDSSChecksum(uint64(m.dsn), m.ssn, 1, 0, m.checksum) {
+		return false
+	}
+	end := m.dsn.Add(m.n)
+	if f.Shared.RcvNxt.Add(f.Owner.ReceiveWindow() + mappingSlack).Less(end) {
+		return true // out of the window
+	}
+	f.Owner.OnDataFin(now, f, end)
+	return true
+}
+
+// mappingIn keeps a mapping. It reports false when the segment that carried it has to be
+// dropped: its data lies outside the window (8684-3.8-02), or there is no room for the
+// mapping.
+func (f *Subflow) mappingIn(now time.Time, m rxMapping, n int) bool {
+	if m.end().LessEq(f.accounted) {
+		return true // an old one again
+	}
+	limit := f.Owner.ReceiveWindow() + mappingSlack
+	if f.Shared.RcvNxt.Add(limit).Less(m.dsn.Add(m.n)) || f.advEdge.Add(mappingSlack).Less(m.end()) {
+		return n == 0
+	}
+	if !f.maps.add(m) {
+		return n == 0
+	}
+	f.account(now)
+	return true
+}
+
+// ackIn tells the sender, and for plain TCP the connection, what the segment
+// acknowledges.
+func (f *Subflow) ackIn(now time.Time, t packet.TCP, set *option.Set, n int) {
+	ack := Ack{Seq: t.Ack(), Window: int(t.Window()) << f.sndScale, HasData: n > 0}
+	if blocks, nb := set.SACK(); nb > 0 && f.sackOK {
+		f.sackBuf = f.sackBuf[:0]
+		for _, b := range blocks[:nb] {
+			f.sackBuf = append(f.sackBuf, SACKBlock{Start: uint32(b.Left), End: uint32(b.Right)})
+		}
+		ack.SACK = f.sackBuf
+	}
+	if f.finSent && f.finSeq.Less(seq.SSN(ack.Seq)) {
+		ack.Seq = uint32(f.finSeq) // the FIN is the endpoint's affair
+		f.finAcked = true
+	}
+	f.sender.OnAck(now, &ack)
+	f.dupAcks = 0
+	if f.Shared.Mode == Plain {
+		acked := f.Shared.LocalIDSN.Add(1).Add(int(f.sender.Snapshot().BytesAcked))
+		f.Owner.OnDataAck(now, f, acked, ack.Window)
+	}
+}
+
+// account hands bytes that the endpoint has acknowledged to the connection, as far as
+// mappings, and checksums if they are in use, cover them.
+func (f *Subflow) account(now time.Time) {
+	end := f.rcvNxt
+	if f.finTaken {
+		end = f.peerFin
+	}
+	for f.accounted.Less(end) {
+		n := end.Sub(f.accounted)
+		if f.Shared.Mode == Plain {
+			f.accounted = end
+			f.bytesIn += uint64(n)
+			f.Owner.OnMapped(now, f, f.Shared.RcvNxt, n)
+			return
+		}
+		m := f.maps.at(f.accounted)
+		if m == nil || m.bad {
+			return // 8684-3.3.1-08: acknowledged here, not by DATA_ACK
+		}
+		if f.Shared.Checksum {
+			if end.Less(m.end()) {
+				return // only a whole mapping can be verified
+			}
+			if !f.verify(now, m) {
+				return
+			}
+		}
+		off := f.accounted.Sub(m.start)
+		n = min(m.n-off, n)
+		f.accounted = f.accounted.Add(n)
+		f.bytesIn += uint64(n)
+		f.Owner.OnMapped(now, f, m.dsn.Add(off), n)
+	}
+}
+
+// verify checks the DSS checksum of a mapping whose bytes have all come (8684-3.7-06, -07).
+func (f *Subflow) verify(now time.Time, m *rxMapping) bool {
+	sum, ok := f.sums.over(m.start, m.n)
+	dll := m.n
+	if m.fin {
+		dll++
+	}
+	if ok && option.VerifyDSSChecksum(uint64(m.dsn), m.ssn, uint16(dll), sum, m.checksum) {
+		f.sums.dropBelow(m.end())
+		return true
+	}
+	m.bad = true
+	f.failWith = option.Fail{DSN: m.dsn}
+	f.reset(now, option.ReasonMiddlebox, "DSS checksum failed")
+	return false
+}

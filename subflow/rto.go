@@ -1,0 +1,106 @@
+package subflow
+
+import "time"
+
+const (
+	initialRTO = time.Second            // RFC 6298 (2.1)
+	minRTO     = 200 * time.Millisecond // below RFC 6298's second, as all stacks do
+	maxRTO     = 60 * time.Second       // RFC 6298 (2.5)
+	// minRTTWindow is for how long at least a smallest RTT is remembered.
+	minRTTWindow = 10 * time.Second
+)
+
+// rttEstimator smooths round-trip times (RFC 6298) and remembers the smallest one. The
+// Sender owns it.
+type rttEstimator struct {
+	srtt, rttvar time.Duration // 0: no sample yet
+	// The smallest RTT of the present window and of the one before it.
+	min, lastMin time.Duration
+	windowStart  time.Time
+}
+
+func (e *rttEstimator) add(now time.Time, rtt time.Duration) {
+	rtt = max(rtt, time.Microsecond)
+	if e.srtt == 0 {
+		e.srtt, e.rttvar = rtt, rtt/2
+		e.min, e.lastMin, e.windowStart = rtt, rtt, now
+		return
+	}
+	e.rttvar += ((e.srtt - rtt).Abs() - e.rttvar) / 4
+	e.srtt += (rtt - e.srtt) / 8
+	if now.Sub(e.windowStart) >= minRTTWindow {
+		e.lastMin, e.min, e.windowStart = e.min, rtt, now
+	}
+	e.min = min(e.min, rtt)
+}
+
+// minRTT is the smallest RTT of the last 10 to 20 s, 0 if there is none.
+func (e *rttEstimator) minRTT() time.Duration { return min(e.min, e.lastMin) }
+
+// rto is the retransmission timeout without backoff. The margin over the smoothed RTT is
+// at least minRTO: peers delay ACKs, and with a sample for each ACK the variance
+// falls too fast to cover that.
+func (e *rttEstimator) rto() time.Duration {
+	if e.srtt == 0 {
+		return initialRTO
+	}
+	return min(e.srtt+max(4*e.rttvar, minRTO), maxRTO)
+}
+
+// retransmitTimer is when to do something about silence: a retransmission timeout
+// (RFC 6298 section 5), or a probe of a closed window (RFC 9293 section 3.8.6.1).
+// The Sender owns it.
+type retransmitTimer struct {
+	// base is when the timer was last restarted; zero: not running.
+	base time.Time
+	// backoffs counts timeouts in a row without progress, probes those of a closed window.
+	backoffs, probes int
+}
+
+// deadline is when the timer fires; zero: it does not run.
+func (t *retransmitTimer) deadline(e *rttEstimator) time.Time {
+	if t.base.IsZero() {
+		return time.Time{}
+	}
+	d := e.rto()
+	for i := t.backoffs + t.probes; i > 0 && d < maxRTO; i-- {
+		d *= 2
+	}
+	return t.base.Add(min(d, maxRTO))
+}
+
+// onTimeout does what the retransmission timer asks for.
+func (s *Sender) onTimeout(now time.Time) {
+	s.rtx.base = now
+	s.tlp.at = time.Time{}
+	switch {
+	case s.windowClosed():
+		s.rtx.probes++
+		s.sendWindowProbe(now)
+	default:
+		s.rtx.backoffs++
+		s.stats.RTOs++
+		s.enterTimeout(now)
+	}
+}
+
+// sendWindowProbe sends the first byte that is not acknowledged: again, or for the first
+// time and beyond the closed window.
+func (s *Sender) sendWindowProbe(now time.Time) {
+	if s.una == s.nxt {
+		if s.Unsent() > 0 {
+			s.sendNew(now, 1)
+		}
+		return
+	}
+	s.dropReneged()
+	s.cutFirst()
+	s.retransmit(now, s.board.recs.at(0))
+}
+
+// cutFirst makes the first record at most one segment long.
+func (s *Sender) cutFirst() {
+	if r := s.board.recs.at(0); r.n > r.mss {
+		s.board.split(0, r.firstBoundaryFrom(r.off+1))
+	}
+}

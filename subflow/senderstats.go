@@ -1,0 +1,48 @@
+package subflow
+
+import "time"
+
+// SenderStats is a snapshot of a Sender.
+type SenderStats struct {
+	// SRTT, RTTVar and MinRTT are 0 if not measured. MinRTT is that of the last 10 to 20 s.
+	SRTT, RTTVar, MinRTT time.Duration
+	// RTO is the retransmission timeout without backoff.
+	RTO time.Duration
+	// Cwnd is the congestion window, InFlight and Unsent as the methods of Sender, in bytes.
+	Cwnd, InFlight, Unsent int
+	// DeliveryRate in bytes/s, 0 if not measured.
+	DeliveryRate float64
+	// BytesSent counts payload bytes sent, each once; BytesAcked those acknowledged
+	// cumulatively.
+	BytesSent, BytesAcked uint64
+	SenderCounters
+}
+
+// SenderCounters counts the events of a Sender's life.
+type SenderCounters struct {
+	// Retransmits counts segments sent again, RetransBytes their payload, Lost the bytes
+	// deemed lost.
+	Retransmits, RetransBytes, Lost uint64
+	// DSACKs counts reports of duplicates at the peer, SpuriousRecoveries loss episodes
+	// that were taken back.
+	DSACKs, SpuriousRecoveries uint64
+	// TLPs counts tail loss probes, RTOs retransmission timeouts.
+	TLPs, RTOs uint64
+}
+
+// Snapshot returns the present state.
+func (s *Sender) Snapshot() SenderStats {
+	return SenderStats{
+		SRTT:           s.rtt.srtt,
+		RTTVar:         s.rtt.rttvar,
+		MinRTT:         s.rtt.minRTT(),
+		RTO:            s.rtt.rto(),
+		Cwnd:           s.cc.Window(),
+		InFlight:       s.board.inFlight,
+		Unsent:         s.Unsent(),
+		DeliveryRate:   s.rate.last,
+		BytesSent:      s.nxt,
+		BytesAcked:     s.una,
+		SenderCounters: s.stats,
+	}
+}

@@ -1,0 +1,277 @@
+package subflow
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/gomptcp/gomptcp/internal/packet"
+	"github.com/gomptcp/gomptcp/internal/seq"
+	"github.com/gomptcp/gomptcp/option"
+	"github.com/gomptcp/gomptcp/subflow/congestion"
+	"github.com/gomptcp/gomptcp/tun"
+)
+
+// Config is what a Subflow is made from.
+type Config struct {
+	// ID identifies the subflow within its connection.
+	ID   uint32
+	Kind Kind
+	Role Role
+	// Local and Remote are the addresses on the wire.
+	Local, Remote netip.AddrPort
+	// Link is the device that carries it.
+	Link Link
+	// Shared and Owner are the connection's.
+	Shared *Shared
+	Owner  Owner
+	// Controller makes the congestion controller; Siblings gives it the other subflows.
+	Controller congestion.Factory
+	Siblings   func([]congestion.Sibling) []congestion.Sibling
+	// LocalID is the address ID of Local. LocalNonce is fresh (joins only).
+	LocalID    option.AddrID
+	LocalNonce option.Nonce
+	// LocalBackup is our own request that the peer use the subflow as a backup.
+	LocalBackup bool
+}
+
+// Subflow is one TCP connection of a connection. See the package comment for who
+// protects it.
+type Subflow struct {
+	Config
+	seqMap
+	state State
+
+	// RemoteID is the peer's address ID, known after the handshake. RemoteBackup is the
+	// peer's request that we use this subflow as a backup (MP_JOIN, MP_PRIO).
+	RemoteID     option.AddrID
+	RemoteBackup bool
+
+	sender *Sender // nil until the TCP handshake has passed
+
+	// Handshake.
+	synAt       time.Time
+	synCount    int
+	rtt         time.Duration // of the handshake
+	remoteNonce option.Nonce
+	peerMSS     int
+	peerWindow  int
+	sackOK      bool
+	confirmed   bool // the third packet of a join has been answered
+	dataAcked   bool // a DATA_ACK came with an ACK of data (joins)
+
+	// Receiving. accounted is how far the bytes that the endpoint accepted have been
+	// handed to the connection by their mappings; it stops at an unmapped byte.
+	maps      rxMappings
+	accounted seq.SSN
+	sums      rxSums // checksums in use only
+	peerFin   seq.SSN
+	finSeen   bool // peerFin is set
+	finTaken  bool // and the endpoint has accepted it
+	finAcked  bool // the peer has acknowledged our FIN
+	bytesIn   uint64
+	edge      seq.SSN // right edge of the window that the endpoint below offers
+	advEdge   seq.SSN // right edge of what has been advertised
+
+	// Sending.
+	opts     []byte // scratch for the options of one segment
+	head     []byte // scratch for its headers
+	sackBuf  []SACKBlock
+	lastSACK []option.SACKBlock // what the endpoint reported last, for ACKs of our own
+	ipID     uint16
+	dupAcks  int // ACKs of our own since anything else left (8684-3-02)
+
+	resetWith option.Option // rides on the RST that we send: Reset, FastClose
+	failWith  option.Option // Fail that rides with it
+	peerReset *ResetError   // what the peer's RST said
+}
+
+// New returns a subflow in state Idle.
+func New(cfg Config) *Subflow {
+	return &Subflow{
+		Config: cfg,
+		opts:   make([]byte, 0, packet.MaxOptionsLen),
+		head:   make([]byte, 0, 128),
+	}
+}
+
+// State returns where the subflow is in its life.
+func (f *Subflow) State() State { return f.state }
+
+// Sender returns the sender, or nil before the TCP handshake has passed.
+func (f *Subflow) Sender() *Sender { return f.sender }
+
+// Usable reports whether new data may be placed on the subflow.
+func (f *Subflow) Usable() bool { return f.state == Established }
+
+// HandshakeRTT is the round trip of the SYN, 0 if it could not be measured.
+func (f *Subflow) HandshakeRTT() time.Duration { return f.rtt }
+
+// PeerWindow is the window of the peer's SYN, in bytes.
+func (f *Subflow) PeerWindow() int { return f.peerWindow }
+
+// BytesReceived counts the payload bytes received in order.
+func (f *Subflow) BytesReceived() uint64 { return f.bytesIn }
+
+// PeerReset is what the peer's RST said, or nil.
+func (f *Subflow) PeerReset() *ResetError { return f.peerReset }
+
+// PeerFinTaken reports whether the peer's FIN has been received in order.
+func (f *Subflow) PeerFinTaken() bool { return f.finTaken }
+
+// FinSent reports whether our FIN has left.
+func (f *Subflow) FinSent() bool { return f.finSent }
+
+// FinAcked reports whether the peer has acknowledged our FIN.
+func (f *Subflow) FinAcked() bool { return f.finAcked }
+
+// HoldsDSN reports whether the byte d lies among those received in order and not yet
+// read.
+func (f *Subflow) HoldsDSN(d seq.DSN) bool {
+	for i := f.maps.head; i < len(f.maps.list); i++ {
+		m := &f.maps.list[i]
+		if m.bad || f.accounted.LessEq(m.start) {
+			return false
+		}
+		n := min(m.n, f.accounted.Sub(m.start))
+		if m.dsn.LessEq(d) && d.Less(m.dsn.Add(n)) {
+			return true
+		}
+	}
+	return false
+}
+
+// ReadStart is the sequence number of the first payload byte of the peer.
+func (f *Subflow) ReadStart() seq.SSN { return f.irs.Add(1) }
+
+// Accounted is how far received bytes have been handed to the connection.
+func (f *Subflow) Accounted() seq.SSN { return f.accounted }
+
+// SetResetOption sets the option that rides on the RST when the endpoint is aborted: a
+// Reset or a FastClose.
+func (f *Subflow) SetResetOption(o option.Option) { f.resetWith = o }
+
+// Close ends the subflow as far as this package is concerned: nothing is sent any more
+// but what the endpoint below sends, which is still translated.
+func (f *Subflow) Close() {
+	if f.sender != nil {
+		f.sender.Close()
+	}
+	f.state = Closed
+	f.sums = rxSums{}
+}
+
+// SetClosing stops new data; what was placed is still sent.
+func (f *Subflow) SetClosing() {
+	if f.state < Closing {
+		f.state = Closing
+	}
+}
+
+// RxRun describes readable bytes at the head of the subflow.
+type RxRun struct {
+	DSN seq.DSN
+	// N is the number of bytes with consecutive DSNs, 0 if there are none to read.
+	N int
+}
+
+// ReadableAt returns the run of bytes at pos, as long as it continues in both
+// sequence spaces, at most limit bytes.
+func (f *Subflow) ReadableAt(pos seq.SSN, limit int) RxRun {
+	if f.Shared.Mode == Plain {
+		return RxRun{DSN: f.plainDSN(pos), N: min(limit, f.accounted.Sub(pos))}
+	}
+	var r RxRun
+	for i := f.maps.search(pos); i < len(f.maps.list) && r.N < limit && pos.Less(f.accounted); i++ {
+		m := &f.maps.list[i]
+		if pos.Less(m.start) || m.bad {
+			break
+		}
+		off := pos.Sub(m.start)
+		d := m.dsn.Add(off)
+		if r.N == 0 {
+			r.DSN = d
+		} else if d != r.DSN.Add(r.N) {
+			break
+		}
+		n := min(m.n-off, f.accounted.Sub(pos), limit-r.N)
+		r.N += n
+		pos = pos.Add(n)
+	}
+	return r
+}
+
+// Forget tells that all bytes before pos have been read.
+func (f *Subflow) Forget(pos seq.SSN) { f.maps.dropBelow(pos) }
+
+// plainDSN maps a received byte of a plain TCP connection.
+func (f *Subflow) plainDSN(pos seq.SSN) seq.DSN {
+	return f.Shared.RcvNxt.Add(-f.accounted.Sub(pos))
+}
+
+// mss is the payload of a full segment when the options take room bytes.
+func (f *Subflow) mss(room int) int {
+	ip := packet.IPv6Len
+	if f.Local.Addr().Unmap().Is4() {
+		ip = packet.IPv4MinLen
+	}
+	mss := f.Link.MTU() - ip - packet.TCPMinLen
+	if f.peerMSS > 0 {
+		mss = min(mss, f.peerMSS)
+	}
+	if f.timestamps {
+		room += option.TimestampsSize
+	}
+	return max(mss-room, 64)
+}
+
+// MSS is the payload of a full segment in bytes.
+func (f *Subflow) MSS() int { return f.mss(f.dataRoom()) }
+
+// dataRoom is what the MPTCP option of a data segment takes, at most.
+func (f *Subflow) dataRoom() int {
+	switch {
+	case f.Shared.Mode != MPTCP:
+		return 0
+	case f.Shared.Wide || (f.Kind == Initial && f.Role == Opener && !f.Shared.PeerConfirmed):
+		return 24
+	default:
+		return 20
+	}
+}
+
+// startSender makes the sender when the TCP handshake has passed.
+func (f *Subflow) startSender(now time.Time) {
+	if f.sender != nil {
+		return
+	}
+	mss := f.mss(f.dataRoom())
+	burst := mss
+	if f.Link.Features().GSO {
+		burst = maxSegment / mss * mss
+	}
+	f.sender = NewSender(&SenderConfig{
+		ISS: uint32(f.iss), MSS: mss, MaxBurst: burst,
+		Controller: f.Controller(), Siblings: f.Siblings,
+		Now: now, HandshakeRTT: f.rtt, PeerWindow: f.peerWindow,
+		Emit: f.emit,
+	})
+}
+
+// maxSegment is the largest payload of a super-segment: 64 KB less headers, and less
+// than the 16-bit Data-Level Length can say.
+const maxSegment = tun.MaxPacketSize - packet.IPv6Len - packet.TCPMinLen - packet.MaxOptionsLen
+
+// updateMSS follows a change of what the options take.
+func (f *Subflow) updateMSS() {
+	if f.sender != nil {
+		f.sender.SetMSS(f.mss(f.dataRoom()))
+	}
+}
+
+// confirm notes that the peer has both keys.
+func (f *Subflow) confirm() {
+	if !f.Shared.PeerConfirmed {
+		f.Shared.PeerConfirmed = true
+		f.updateMSS()
+	}
+}
