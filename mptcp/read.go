@@ -156,6 +156,12 @@ func (c *Conn) setAside(s *sub) error {
 // afterRead tells the peer of the room that reading made, if it is worth an ACK: a
 // quarter of the buffer (RFC 9293 section 3.8.6.2.2).
 func (c *Conn) afterRead(now time.Time) {
+	for _, s := range c.subs {
+		if s.release && !s.unread() {
+			c.releaseEmpty()
+			break
+		}
+	}
 	edge := c.rx.read.Add(c.host.cfg.ReceiveBuffer)
 	if edge.Sub(c.rx.shown) < int64(c.host.cfg.ReceiveBuffer/4) {
 		return

@@ -102,6 +102,7 @@ func (s *sub) attach(ep *netstack.Endpoint) {
 	c := s.conn
 	c.mu.Lock()
 	s.ep = ep
+	s.EndpointUp()
 	c.rx.cond.Broadcast()
 	gone := s.abortLater || s.State() == subflow.Closed
 	c.mu.Unlock()
@@ -210,7 +211,7 @@ func (c *Conn) afterSubDown(err error) {
 func (c *Conn) releaseEmpty() {
 	keep := c.subs[:0]
 	for _, s := range c.subs {
-		if !s.release || (!c.rx.closed && c.phase != dead && s.unread()) {
+		if !s.release || (!c.rx.closed && c.err == nil && s.unread()) {
 			keep = append(keep, s)
 			continue
 		}

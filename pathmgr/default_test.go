@@ -289,7 +289,7 @@ func TestAnnouncementsAreBounded(t *testing.T) {
 	require.LessOrEqual(t, len(m.pairs), (maxAnnounced+1)*2)
 
 	// Refusals make room for others, and are bounded as well.
-	for round := range 200 {
+	for round := range 30 {
 		opened := c.opened
 		c.opened = nil
 		for _, o := range opened {

@@ -25,8 +25,10 @@ func (f *Subflow) synOut(now time.Time, t packet.TCP) option.Option {
 	}
 	f.synCount++
 	f.synAt = now
+	f.synWindow = int(t.Window())
 	if f.Role == Responder {
 		f.rcvNxt = seq.SSN(t.Ack())
+		f.advEdge = f.rcvNxt.Add(f.synWindow)
 		// SYN cookies leave options out; what is not in the SYN/ACK is not in use.
 		if _, ok := set.Timestamps(); !ok {
 			f.timestamps = false
@@ -111,7 +113,7 @@ func (f *Subflow) synIn(now time.Time, t packet.TCP, set *option.Set) bool {
 func (f *Subflow) learnPeer(t packet.TCP, set *option.Set) {
 	f.irs = seq.SSN(t.Seq())
 	f.accounted = f.irs.Add(1)
-	f.advEdge, f.edge = f.accounted, f.accounted
+	f.advEdge, f.edge = f.accounted.Add(f.synWindow), f.accounted
 	f.peerWindow = int(t.Window())
 	if mss, ok := set.MSS(); ok {
 		f.peerMSS = int(mss)
@@ -204,6 +206,7 @@ func (f *Subflow) thirdOut(now time.Time) {
 	if f.Kind == Join {
 		f.state = PreEstablished
 	}
+	f.endpointUp = true
 	f.startSender(now)
 	f.Owner.OnTCPEstablished(now, f)
 	if f.state == Established {
@@ -254,7 +257,6 @@ func (f *Subflow) thirdIn(now time.Time, t packet.TCP, set *option.Set) bool {
 	f.startSender(now)
 	f.Owner.OnTCPEstablished(now, f)
 	if f.Kind == Join {
-		f.confirmed = true
 		f.SendAck(now) // the fourth packet (8684-3.2-15)
 	}
 	f.Owner.OnUsable(now, f)

@@ -13,6 +13,10 @@ import (
 // window field, and what a peer may announce ahead.
 const mappingSlack = 1 << 17
 
+// staleSpan is how far before the window a segment may lie so that what it acknowledges
+// still counts: pure ACKs are overtaken by data.
+const staleSpan = 1 << 20
+
 // Incoming handles a segment of the subflow, whose checksum is right, and reports whether
 // the endpoint has to see it; the segment is then translated in place. Options act only
 // on segments that TCP would accept (8684-3-03). After a batch of segments the caller
@@ -66,16 +70,20 @@ func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *opt
 		return false // acknowledges what was never sent (RFC 5961 section 5)
 	}
 	fin := t.Flags()&packet.FlagFIN != 0
-	if !f.plausible(at, len(payload)) {
+	if f.advEdge.Less(at) {
+		f.SendAck(now) // beyond the window (RFC 9293 section 3.10.7.4)
+		return false
+	}
+	if at.Add(len(payload)).Less(f.rcvNxt.Add(-staleSpan)) {
 		t.SetAck(f.inAck(ack))
 		hideSACK(t)
-		return true // the endpoint answers with an ACK
+		return true // long past; the endpoint answers with an ACK
 	}
 	if ts, ok := set.Timestamps(); ok && f.timestamps {
 		f.seen(at, ts.Val)
 	}
 	if f.state == PreEstablished {
-		f.state, f.confirmed = Established, true // 8684-Q-26
+		f.state = Established // 8684-Q-26
 		f.Owner.OnUsable(now, f)
 	}
 	if f.Shared.Mode == MPTCP && !f.optionsIn(now, t, set, len(payload)) {
@@ -94,18 +102,12 @@ func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *opt
 	if fin {
 		f.peerFin, f.finSeen = at.Add(len(payload)), true
 	}
-	if len(payload) == 0 && !fin && !f.finSent && f.state >= Established && at == f.rcvNxt {
+	if len(payload) == 0 && !fin && !f.finSent && f.endpointUp && at == f.rcvNxt {
 		return false // a pure ACK; it has been told to the sender
 	}
 	t.SetAck(f.inAck(ack))
 	hideSACK(t)
 	return true
-}
-
-// plausible reports whether the segment touches the window, or lies close enough before
-// it that its ACK may still say something: pure ACKs are overtaken by data.
-func (f *Subflow) plausible(at seq.SSN, n int) bool {
-	return at.LessEq(f.advEdge) && f.rcvNxt.Add(-(1 << 20)).LessEq(at.Add(n))
 }
 
 // optionsIn handles the MPTCP options of a valid segment. It reports false when the

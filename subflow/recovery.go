@@ -106,7 +106,7 @@ func (s *Sender) dropReneged() {
 	for i := range s.board.recs.len() {
 		if r := s.board.recs.at(i); r.state == sacked {
 			r.base, r.mss, r.episode = r.off, s.mss, 0
-			s.board.set(r, inFlight)
+			s.board.set(r, lost)
 		}
 	}
 }
@@ -138,8 +138,8 @@ func (s *Sender) settleDSACK(from, to uint64) {
 func (s *Sender) undoIfSpurious(now time.Time, w *ackWork) {
 	e := &s.episode
 	// Data sent once and deemed lost by the timer has arrived: the timer was wrong
-	// (RFC 5682 section 3, with SACK).
-	wrongTimeout := e.kind == timeoutEpisode && w.originalAcked
+	// (RFC 5682 section 3). Without SACK it may have waited at the peer for what was lost.
+	wrongTimeout := e.kind == timeoutEpisode && w.originalAcked && !s.cfg.NoSACK
 	if !wrongTimeout && (e.marked == 0 || e.spurious < e.marked) {
 		return
 	}

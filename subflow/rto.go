@@ -100,7 +100,8 @@ func (s *Sender) sendWindowProbe(now time.Time) {
 
 // cutFirst makes the first record at most one segment long.
 func (s *Sender) cutFirst() {
-	if r := s.board.recs.at(0); r.n > r.mss {
-		s.board.split(0, r.firstBoundaryFrom(r.off+1))
+	r := s.board.recs.at(0)
+	if cut := min(r.firstBoundaryFrom(r.off+1), r.off+uint64(s.mss)); cut < r.end() {
+		s.board.split(0, cut)
 	}
 }

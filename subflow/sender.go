@@ -40,6 +40,8 @@ type SenderConfig struct {
 	InitialWindow int
 	// PeerWindow is the peer's window after the handshake in bytes, scaled.
 	PeerWindow int
+	// NoSACK: the peer did not permit SACK in the handshake (RFC 2018 section 2).
+	NoSACK bool
 	// Emit sends a segment, in a subflow's own header. It must not call the Sender and must
 	// not wait. After an error the segment counts as sent and lost.
 	Emit func(now time.Time, s *Segment) error
@@ -79,7 +81,7 @@ type Sender struct {
 	unsettled rangeset.Set[uint64]
 	// lostSinceSample counts bytes that the controller has not been told of.
 	lostSinceSample int
-	// sackSeen: the peer uses SACK. Until then duplicate ACKs are counted.
+	// sackSeen: a SACK block has come. Until then duplicate ACKs are counted.
 	sackSeen bool
 	dupAcks  int
 	// cwndLimitedTo: what was sent before this offset filled the congestion window.

@@ -13,6 +13,9 @@ import (
 func FuzzSenderAck(f *testing.F) {
 	f.Add([]byte{0, 10, 1, 0, 5, 0, 0, 2, 20, 1, 3, 9, 3, 0, 4, 200})
 	f.Add([]byte{0, 200, 2, 0, 10, 0, 40, 0, 90, 0, 120, 4, 255, 0, 1, 2, 0, 0, 0, 0, 0, 30, 0, 31, 3, 7})
+	// A closed window, and a peer that takes back what it has SACKed: those records came back
+	// in flight at the wrong place in the order of sending.
+	f.Add([]byte("2l~\x00\x80\x00\x00\x80\x00\xff000\xff020 \x000\x13\x02\x000"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var s *scriptedSender
 		mapped := map[int64]Mapping{} // by the offset of the mapping

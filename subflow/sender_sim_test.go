@@ -126,7 +126,7 @@ func newSim(t testing.TB, cfg simConfig) *sim {
 	}
 	m.s = NewSender(&SenderConfig{
 		ISS: cfg.iss, MSS: simMSS, MaxBurst: cfg.burst, Controller: cfg.cc,
-		Now: m.now, HandshakeRTT: 2 * cfg.delay, PeerWindow: cfg.window, Emit: m.emit,
+		Now: m.now, HandshakeRTT: 2 * cfg.delay, PeerWindow: cfg.window, NoSACK: cfg.noSACK, Emit: m.emit,
 	})
 	return m
 }

@@ -1,6 +1,7 @@
 package subflow
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -92,9 +93,13 @@ func TestSenderTailLossIsProbed(t *testing.T) {
 		st := m.s.Snapshot()
 		require.Zero(t, st.RTOs)
 		require.EqualValues(t, 1, st.TLPs)
-		// Sending, PTO of two round trips, the probe's round trip, for more than one segment
-		// that of the others.
-		require.Less(t, took, 105*time.Millisecond, "tail %d", tail)
+		// Sending and a round trip for what arrives, a PTO of two round trips, the probe's
+		// round trip, and one more for those that the probe shows to be lost.
+		want := 100 * time.Millisecond
+		if tail > 1 {
+			want += 20 * time.Millisecond
+		}
+		require.Less(t, took, want, "tail %d", tail)
 	}
 }
 
@@ -382,7 +387,7 @@ func TestSenderDeliveryRate(t *testing.T) {
 	m.run(2 * time.Second)
 	goodput := 10 * mbit * simMSS / (simMSS + simHeader)
 	require.NotEmpty(t, cc.rateSamples)
-	for _, r := range cc.rateSamples[10:] {
+	for _, r := range cc.rateSamples[200:] { // the initial burst has passed
 		require.InEpsilon(t, goodput, r, 0.05)
 	}
 	// Small writes with pauses say nothing about the path.
@@ -492,6 +497,42 @@ func TestSenderOutstandingAndClose(t *testing.T) {
 	require.Equal(t, AckResult{}, s.OnAck(ms(5000), &Ack{Seq: s.seqOf(2000)}))
 	s.Place(ms(5000), Chunk{DSN: 0, Data: s.buf.Span(0, 10)})
 	require.Zero(t, s.Unsent())
+}
+
+// What a device does not take is brought by recovery, and does not stop the rest.
+func TestSenderEmitFails(t *testing.T) {
+	calls := 0
+	fail := errors.New("queue full")
+	cc := &fixedWindow{window: 20 * simMSS}
+	m := newSim(t, simConfig{rate: 80 * mbit, delay: 5 * time.Millisecond, cc: cc})
+	m.s.cfg.Emit = func(now time.Time, seg *Segment) error {
+		if calls++; calls == 30 {
+			return fail
+		}
+		return m.emit(now, seg)
+	}
+	m.write(100 * simMSS)
+	require.Less(t, m.run(time.Second), 150*time.Millisecond)
+	require.EqualValues(t, 1, m.s.Snapshot().Retransmits)
+}
+
+// After the MSS has shrunk nothing larger leaves, whatever its size was before.
+func TestSenderSmallerMSS(t *testing.T) {
+	var sizes []int
+	s, _ := scripted(t, 1<<20, func(seg *Segment) { sizes = append(sizes, seg.Len) })
+	s.cfg.MaxBurst = simMSS
+	s.place(4 * simMSS)
+	s.Run(ms(0))
+	require.Equal(t, []int{simMSS, simMSS, simMSS, simMSS}, sizes)
+	s.SetMSS(1000)
+	s.place(3000)
+	sizes = nil
+	s.Run(ms(0))
+	require.Equal(t, []int{1000, 1000, 1000}, sizes)
+	sizes = nil
+	s.OnAck(ms(10), &Ack{Seq: s.seqOf(0), Window: 1 << 20, SACK: []SACKBlock{s.block(simMSS, 4*simMSS+3000)}})
+	s.Run(ms(10))
+	require.Equal(t, []int{1000, 400}, sizes)
 }
 
 // Acknowledgements of what was never sent, or long ago, change nothing.

@@ -33,7 +33,7 @@ type Ack struct {
 // AckResult is what an ACK changed. Counts are payload bytes.
 type AckResult struct {
 	// Delivered is newly known to be at the peer, Acked newly acknowledged cumulatively, Lost
-	// newly deemed lost.
+	// deemed lost since the last ACK.
 	Delivered, Acked, Lost int
 	// WindowChanged: the right edge of the peer's window moved.
 	WindowChanged bool
@@ -49,6 +49,9 @@ type ackWork struct {
 	// rtt is that of the newest record that was sent once and is now delivered.
 	rtt     time.Duration
 	rttSent time.Time
+	// filled: the left edge moved over something that was sent again. What lies behind it has
+	// waited at the peer for that, and its RTT says nothing.
+	filled bool
 	// rackSent and rackEnd name the newest transmission that is now delivered.
 	rackSent time.Time
 	rackEnd  uint64
@@ -104,6 +107,7 @@ func (s *Sender) ackTo(w *ackWork, ack uint64) {
 		if alone && r.end() == ack && r.off == s.una && !r.retransmitted() {
 			s.tlp.observeDelay(w.now.Sub(r.sent), s.rtt.srtt)
 		}
+		w.filled = w.filled || r.state != sacked && r.retransmitted()
 		s.deliver(w, r, r.off == s.una)
 		b.dropFirst()
 	}
@@ -222,6 +226,9 @@ func (s *Sender) noteOrder(now, sent time.Time, end uint64) {
 
 // estimate updates RTT, RACK and the state of delivery.
 func (s *Sender) estimate(w *ackWork) {
+	if w.filled {
+		w.rtt = 0
+	}
 	if w.rtt > 0 {
 		s.rtt.add(w.now, w.rtt)
 	}
@@ -296,17 +303,25 @@ func (s *Sender) updateWindow(now time.Time, window int) bool {
 	if s.rtx.probes > 0 {
 		s.lastProgress = now // the peer answers our probes
 	}
-	if wasClosed && !s.windowClosed() && s.rtx.probes > 0 {
-		s.rtx.probes = 0
-		if s.board.recs.len() > 0 && s.board.recs.at(0).state == inFlight {
-			// The probe was refused, which is no sign of congestion: send it again at once.
-			s.board.set(s.board.recs.at(0), lost)
-		}
-		if !s.rtx.base.IsZero() {
-			s.rtx.base = now
-		}
+	if wasClosed && !s.windowClosed() {
+		s.reopen(now)
 	}
 	return s.edge != was
+}
+
+// reopen ends the probing of a closed window.
+func (s *Sender) reopen(now time.Time) {
+	probed := s.rtx.probes > 0
+	s.rtx.probes = 0
+	if s.una == s.nxt {
+		s.rtx.base = time.Time{}
+		return
+	}
+	s.rtx.base = now
+	if first := s.board.recs.at(0); probed && first.state == inFlight {
+		// The probe was refused, which is no sign of congestion: send it again at once.
+		s.board.set(first, lost)
+	}
 }
 
 // restartTimers after progress (RFC 6298 section 5.3; RFC 8985 section 7.2). A SACK counts as

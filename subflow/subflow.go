@@ -51,12 +51,13 @@ type Subflow struct {
 	// Handshake.
 	synAt       time.Time
 	synCount    int
+	synWindow   int           // the window that our SYN showed, in bytes
 	rtt         time.Duration // of the handshake
 	remoteNonce option.Nonce
 	peerMSS     int
 	peerWindow  int
 	sackOK      bool
-	confirmed   bool // the third packet of a join has been answered
+	endpointUp  bool // the endpoint below has completed its handshake
 	dataAcked   bool // a DATA_ACK came with an ACK of data (joins)
 
 	// Receiving. accounted is how far the bytes that the endpoint accepted have been
@@ -145,6 +146,10 @@ func (f *Subflow) ReadStart() seq.SSN { return f.irs.Add(1) }
 
 // Accounted is how far received bytes have been handed to the connection.
 func (f *Subflow) Accounted() seq.SSN { return f.accounted }
+
+// EndpointUp tells that the endpoint below has completed its handshake: from now on it
+// need not see pure ACKs.
+func (f *Subflow) EndpointUp() { f.endpointUp = true }
 
 // SetResetOption sets the option that rides on the RST when the endpoint is aborted: a
 // Reset or a FastClose.
@@ -252,7 +257,7 @@ func (f *Subflow) startSender(now time.Time) {
 	f.sender = NewSender(&SenderConfig{
 		ISS: uint32(f.iss), MSS: mss, MaxBurst: burst,
 		Controller: f.Controller(), Siblings: f.Siblings,
-		Now: now, HandshakeRTT: f.rtt, PeerWindow: f.peerWindow,
+		Now: now, HandshakeRTT: f.rtt, PeerWindow: f.peerWindow, NoSACK: !f.sackOK,
 		Emit: f.emit,
 	})
 }

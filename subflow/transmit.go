@@ -143,7 +143,7 @@ func (s *Sender) mayRetransmit(r *record) bool {
 
 // retransmitSome sends as much of the lost record r again as may leave in one piece.
 func (s *Sender) retransmitSome(now time.Time, r *record) error {
-	limit := max(min(s.Quantum(), s.cc.Window()-s.board.inFlight), r.mss)
+	limit := max(min(s.Quantum(), s.cc.Window()-s.board.inFlight), s.mss)
 	// A mapping covers one entry, and so must a segment.
 	end := min(r.off+uint64(limit), s.queue.find(r.off).end())
 	if end < r.end() {

@@ -219,6 +219,26 @@ func TestVnetHdr(t *testing.T) {
 		readVnetHdr(&h, &got)
 		require.Equal(t, c.want, got, name)
 	}
+
+	// What the kernel reads, by virtio 1.2 section 5.1.6: flags, type, then
+	// lengths of headers and segment, start and offset of the checksum.
+	var h [vnetHdrLen]byte
+	words := func() (w [4]uint16) {
+		for i := range w {
+			w[i] = binary.NativeEndian.Uint16(h[2+2*i:])
+		}
+		return w
+	}
+	putVnetHdr(&h, &super)
+	require.Equal(t, []byte{1, 1}, h[:2])
+	require.Equal(t, [4]uint16{40, 1460, 20, 16}, words())
+	super.Head = packet.AppendTCP(nil, &packet.Fields{
+		Src: netip.MustParseAddrPort("[fd00::1]:1"), Dst: netip.MustParseAddrPort("[fd00::2]:2"), PayloadLen: 5000,
+	})
+	putVnetHdr(&h, &super)
+	require.Equal(t, []byte{1, 4}, h[:2])
+	require.Equal(t, [4]uint16{60, 1460, 40, 16}, words())
+
 	var got Packet
 	readVnetHdr(&[vnetHdrLen]byte{vnetDataValid}, &got)
 	require.Equal(t, ChecksumVerified, got.Checksum)

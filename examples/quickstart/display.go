@@ -134,11 +134,11 @@ func ackedByDevice(info mptcp.Info) map[string]uint64 {
 }
 
 // summary prints what came out.
-func (d *display) summary(r *result) {
+func (d *display) summary(cfg *config, r *result) {
 	rate := float64(r.got.bytes) * 8 / 1e6 / r.took.Seconds()
 	fmt.Fprintf(d.out, "\n%.1f MB in %.1f s: %.1f Mbit/s\n", float64(r.got.bytes)/1e6, r.took.Seconds(), rate)
 	acked := ackedByDevice(r.info)
-	for _, p := range d.cfg.paths {
+	for _, p := range cfg.paths {
 		fmt.Fprintf(d.out, "  over %-5s     %5.1f MB\n", p.name, float64(acked[p.name])/1e6)
 	}
 	fmt.Fprintf(d.out, "  sent again     %5.1f MB that the dead path held\n", float64(r.info.BytesReinjected)/1e6)

@@ -30,7 +30,7 @@ func main() {
 	display := newDisplay(os.Stdout, isTerminal(os.Stdout))
 	result, err := run(ctx, cfg, display)
 	if err == nil {
-		display.summary(result)
+		display.summary(cfg, result)
 		err = result.check()
 	}
 	if err != nil {

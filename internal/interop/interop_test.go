@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 
 // patience is how long an exchange may stand still before it has failed. A dead path
 // takes the kernel several seconds.
-const patience = 30 * time.Second
+const patience = 20 * time.Second
 
 // each runs a test for both roles and IP versions.
 func each(t *testing.T, test func(t *testing.T, cfg LabConfig)) {
@@ -73,7 +73,10 @@ func TestBlackHole(t *testing.T) {
 				library, kernel := lab.Connect(t, true)
 				up, down := lab.flows(t)
 				down.PauseAt = down.Bytes * 3 / 10
-				down.Pause = func() { lab.CutPath(i) }
+				down.Pause = func() {
+					lab.awaitJoin(library)
+					lab.CutPath(i)
+				}
 				lab.exchange(t, library, kernel, up, down)
 				lab.requireMPTCP(t, library.Info())
 			})
@@ -89,6 +92,7 @@ func TestPathReturns(t *testing.T) {
 		up, down := lab.flows(t)
 		down.PauseAt = down.Bytes * 3 / 10
 		down.Pause = func() {
+			lab.awaitJoin(library)
 			lab.CutPath(0)
 			time.Sleep(3 * time.Second)
 			lab.RestorePath(0)
@@ -119,6 +123,7 @@ func TestReaderPauses(t *testing.T) {
 				var sentEarly, sentLate int64
 				flow.PauseAt = flow.Bytes / 4
 				flow.Pause = func() {
+					lab.awaitJoin(library)
 					time.Sleep(settle)
 					sentEarly = flow.Sent.Load()
 					time.Sleep(pause - settle)
@@ -176,6 +181,9 @@ func (l *Lab) transferOverMPTCP(t *testing.T) mptcp.Info {
 	t.Helper()
 	library, kernel := l.Connect(t, true)
 	up, down := l.flows(t)
+	// On a fast machine a small transfer is over before the join.
+	down.PauseAt = down.Bytes / 2
+	down.Pause = func() { l.awaitJoin(library) }
 	l.exchange(t, library, kernel, up, down)
 	info := library.Info()
 	l.requireMPTCP(t, info)
@@ -200,6 +208,22 @@ func (l *Lab) exchange(t *testing.T, library *mptcp.Conn, kernel Conn, up, down 
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	require.NoError(t, library.Wait(ctx), "all was confirmed")
+}
+
+// awaitJoin waits until both paths have a subflow. It gives up after some seconds;
+// requireMPTCP then tells.
+func (l *Lab) awaitJoin(library *mptcp.Conn) {
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		up := 0
+		for _, s := range library.Info().Subflows {
+			if s.State == "established" {
+				up++
+			}
+		}
+		if up == len(l.gates) {
+			return
+		}
+	}
 }
 
 // requireMPTCP checks that library and kernel agree on an MPTCP connection with the two

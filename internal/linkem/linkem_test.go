@@ -178,6 +178,23 @@ func TestNewRateHoldsForWhatWaits(t *testing.T) {
 	})
 }
 
+func TestShorterDelayOvertakesWhenReordering(t *testing.T) {
+	for _, reorder := range []bool{false, true} {
+		run(t, Params{Rate: 10e3, Delay: 10 * time.Second}, func(s *bench) {
+			s.send(0, 2)
+			s.wait(1500 * time.Millisecond) // the first is flying
+			s.link.Set(AtoB, Params{Rate: 10e3, Reorder: reorder})
+			s.wait(time.Minute)
+			require.Len(t, s.arrivals, 2)
+			if reorder {
+				require.Equal(t, []arrival{{1, 2 * time.Second, 1250}, {0, 11 * time.Second, 1250}}, s.arrivals)
+			} else {
+				require.Equal(t, []arrival{{0, 11 * time.Second, 1250}, {1, 11 * time.Second, 1250}}, s.arrivals)
+			}
+		})
+	}
+}
+
 func TestJitter(t *testing.T) {
 	for _, reorder := range []bool{false, true} {
 		p := Params{Rate: 10e6, Delay: 20 * time.Millisecond, Jitter: 5 * time.Millisecond, Reorder: reorder}
@@ -242,4 +259,30 @@ func TestBridge(t *testing.T) {
 		require.ErrorIs(t, a.Write(nil), tun.ErrClosed)
 		require.ErrorIs(t, dev.Write(nil), tun.ErrClosed)
 	})
+}
+
+func BenchmarkLink(b *testing.B) {
+	l, x, y := New(Config{})
+	defer l.Close()
+	head := packet.AppendTCP(nil, &packet.Fields{
+		Src: netip.MustParseAddrPort("192.0.2.1:1"), Dst: netip.MustParseAddrPort("192.0.2.2:2"), PayloadLen: 14600,
+	})
+	super := []tun.Packet{{Head: head, Payload: [][]byte{make([]byte, 14600)}, GSOSize: 1460, Checksum: tun.ChecksumPartial}}
+	pkts := make([]tun.Packet, 32)
+	bufs := make([]byte, len(pkts)*tun.MaxPacketSize)
+	b.SetBytes(14600)
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = x.Write(super)
+		for left := 10; left > 0; {
+			for i := range pkts {
+				pkts[i].Head = bufs[i*tun.MaxPacketSize:][:tun.MaxPacketSize]
+			}
+			n, err := y.Read(pkts)
+			if err != nil {
+				b.Fatal(err)
+			}
+			left -= n
+		}
+	}
 }

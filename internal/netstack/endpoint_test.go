@@ -152,6 +152,26 @@ func TestUnclaimedSYN(t *testing.T) {
 	})
 }
 
+func TestOnlySYNsAreAskedAbout(t *testing.T) {
+	fam := families[0]
+	a, b := tun.Pipe(tun.PipeConfig{})
+	s := newStack(t, Config{
+		AcceptUnclaimed: func(_, _ netip.AddrPort) bool { t.Error("asked"); return true },
+		Accepted:        func(*Endpoint) {},
+	})
+	addLink(t, s, b, fam.prefixes[1])
+	p := newPeer(t, a)
+	p.local, p.remote = fam.port(0, 1234), fam.port(1, 80)
+	for _, flags := range []uint8{packet.FlagACK, packet.FlagSYN | packet.FlagACK, packet.FlagSYN | packet.FlagFIN, 0} {
+		p.send(flags, nil)
+		require.Equal(t, packet.FlagRST, p.next("RST").Flags()&packet.FlagRST)
+	}
+	p.send(packet.FlagSYN|packet.FlagRST, nil)
+	p.send(packet.FlagACK, nil)
+	p.next("RST to the ACK")
+	require.Empty(t, p.arrived)
+}
+
 func TestCloseWhileAnUnclaimedHandshakeIsInProgress(t *testing.T) {
 	fam := families[0]
 	a, b := tun.Pipe(tun.PipeConfig{})

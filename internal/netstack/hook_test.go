@@ -125,6 +125,7 @@ func TestSendSplitsWhatTheDeviceCannot(t *testing.T) {
 						}
 						require.True(t, packet.VerifyChecksum(q.Head, nil))
 						require.LessOrEqual(t, len(v.Payload()), max(1000, len(want)*q.GSOSize))
+						require.Equal(t, len(v.Payload()) > 1000, q.GSOSize > 0, "GSO is for several pieces")
 						got = append(got, v.Payload()...)
 					}
 				}

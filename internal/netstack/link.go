@@ -37,6 +37,8 @@ type Link struct {
 
 	misdirected atomic.Uint64
 	removal     sync.Once     // guards the removal from the stack
+	closing     sync.Once     // guards closing the device
+	closeErr    error         // of closing the device
 	down        atomic.Bool   // set when LinkDown is about to be called
 	done        chan struct{} // closed when the reader goroutine has ended
 }
@@ -156,7 +158,7 @@ func (l *Link) run() {
 	defer close(l.done)
 	err := l.ep.Run()
 	l.remove()
-	_ = l.dev.Close() // it may have failed without being closed
+	_ = l.closeDevice() // it may have failed without being closed
 	l.down.Store(true)
 	l.stack.cfg.Hook.LinkDown(l, err)
 }
@@ -184,6 +186,12 @@ func (l *Link) remove() {
 	})
 }
 
+// closeDevice closes the device, once, and returns what that returned.
+func (l *Link) closeDevice() error {
+	l.closing.Do(func() { l.closeErr = l.dev.Close() })
+	return l.closeErr
+}
+
 // RemoveLink detaches a link, closes its device and waits for its reader goroutine,
 // which calls Hook.LinkDown last; called from LinkDown it does not wait. It must not be
 // called from the other methods of the Hook. Endpoints of the link stay, mute; the
@@ -195,7 +203,7 @@ func (s *Stack) RemoveLink(l *Link) error {
 		return errors.New("netstack: the link belongs to another stack")
 	}
 	l.remove()
-	err := l.dev.Close()
+	err := l.closeDevice()
 	if !l.down.Load() {
 		<-l.done
 	}

@@ -222,13 +222,13 @@ func TestRemoveLinkWhileTrafficFlows(t *testing.T) {
 	l := addLink(t, s, near, fam.prefixes[0])
 	p := newPeer(t, far)
 	e := p.connected(s, fam)
-	flows, stop, stopped := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	flows, stop, stopped := make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
 		for i := 0; ; i++ {
 			p.send(packet.FlagACK, []byte("data"))
 			if i == 100 {
-				close(flows)
+				flows <- struct{}{}
 			}
 			select {
 			case <-p.arrived: // make room

@@ -27,10 +27,9 @@ type Listener struct {
 
 // Listen returns a listener at local. An unspecified address means all addresses of
 // that family, of links that come later too, but for those that have a listener of
-// their own; port 0 picks one. backlog bounds the
-// handshakes in progress and, apart from them, the connections that wait for Accept;
-// 0 means DefaultBacklog. Beyond the first bound the stack answers with SYN cookies,
-// beyond the second it drops SYNs.
+// their own; port 0 picks one. backlog bounds the handshakes in progress and, apart
+// from them, the connections that wait for Accept; 0 means DefaultBacklog. Beyond the
+// first bound the stack answers with SYN cookies, beyond the second it drops SYNs.
 //
 // It returns syscall.EADDRINUSE if the port is taken and syscall.EADDRNOTAVAIL if no
 // link has the address.

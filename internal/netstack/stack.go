@@ -149,7 +149,7 @@ func (s *Stack) Close() {
 	s.abortEndpoints() // while their RSTs can still leave
 	for _, l := range links {
 		l.remove()
-		_ = l.dev.Close() // the device is given up whatever it says
+		_ = l.closeDevice() // the device is given up whatever it says
 		<-l.done
 	}
 	s.abortEndpoints() // what came in meanwhile

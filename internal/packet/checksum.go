@@ -138,8 +138,8 @@ func VerifyChecksum(head []byte, payload [][]byte) bool {
 	if !ok {
 		return false
 	}
-	if t.proto == protoUDP && head[0]>>4 == 4 && head[t.field] == 0 && head[t.field+1] == 0 {
-		return true
+	if t.proto == protoUDP && head[t.field] == 0 && head[t.field+1] == 0 {
+		return head[0]>>4 == 4 // IPv6 wants one (RFC 8200 section 8.1)
 	}
 	n := len(t.head) - t.len
 	for _, p := range payload {

@@ -234,6 +234,17 @@ func TestChecksumUDP(t *testing.T) {
 		require.True(t, VerifyChecksum(append(append(pkt, payload...), "padding"...), nil))
 		payload[3]++
 		require.False(t, VerifyChecksum(pkt, [][]byte{payload}))
+
+		// Two bytes that make the sum come out as zero, which is written as ones.
+		payload[0], payload[1] = 0, 0
+		SetChecksumPartial(pkt)
+		CompleteChecksum(pkt, [][]byte{payload})
+		copy(payload, pkt[ipLen+6:ipLen+8])
+		SetChecksumPartial(pkt)
+		CompleteChecksum(pkt, [][]byte{payload})
+		require.Equal(t, []byte{0xff, 0xff}, pkt[ipLen+6:ipLen+8])
+		require.True(t, VerifyChecksum(pkt, [][]byte{payload}))
+
 		pkt[ipLen+6], pkt[ipLen+7] = 0, 0
 		require.Equal(t, ends[0].Addr().Is4(), VerifyChecksum(pkt, [][]byte{payload}), "no checksum")
 	})

@@ -40,7 +40,7 @@ func TestNoAllocation(t *testing.T) {
 func TestAnyOrder(t *testing.T) {
 	for _, name := range Names() {
 		f, _ := ByName(name)
-		for seed := range uint64(50) {
+		for seed := range uint64(20) {
 			rng := rand.New(rand.NewPCG(seed, 3))
 			ctl := f()
 			p := Params{Now: simStart}
@@ -72,10 +72,9 @@ func TestAnyOrder(t *testing.T) {
 						Delivered: rng.Uint64(), PriorDelivered: rng.Uint64(), CwndLimited: rng.IntN(2) == 0, AppLimited: rng.IntN(2) == 0,
 					})
 				}
-				require.GreaterOrEqual(t, ctl.Window(), 1)
-				require.LessOrEqual(t, ctl.Window(), 2*maxWindow)
-				rate := ctl.PacingRate()
-				require.True(t, rate >= 0 && rate < 1e20, "rate %v", rate)
+				if w, rate := ctl.Window(), ctl.PacingRate(); w < 1 || w > 2*maxWindow || !(rate >= 0 && rate < 1e20) {
+					t.Fatalf("%s: window %d, rate %v", name, w, rate)
+				}
 			}
 		}
 	}

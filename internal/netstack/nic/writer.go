@@ -101,13 +101,13 @@ func appendPayload(dst [][]byte, pkt *stack.PacketBuffer) [][]byte {
 //
 // It returns the device's error, or ErrNotTCP.
 func (e *Endpoint) Send(p *tun.Packet) error {
-	t, ok := packet.ParseTCP(p.Head)
 	total := p.Len()
+	setLength(p.Head, total) // first, for headers that have grown
+	t, ok := packet.ParseTCP(p.Head)
 	if !ok || total > tun.MaxPacketSize {
 		e.stats.outErrors.Add(1)
 		return ErrNotTCP
 	}
-	setLength(p.Head, t, total)
 
 	w := e.writers.Get().(*writer)
 	defer e.writers.Put(w)
@@ -127,17 +127,21 @@ func (e *Endpoint) Send(p *tun.Packet) error {
 	return w.write(out)
 }
 
-// setLength writes the length of the packet into its IP header and renews the IPv4
-// header checksum.
-func setLength(head []byte, t packet.TCP, total int) {
-	if t.IsIPv6() {
+// setLength writes the length of the packet into the IP header at the start of head and
+// renews the IPv4 header checksum. It leaves alone what is no IP header.
+func setLength(head []byte, total int) {
+	switch {
+	case len(head) >= packet.IPv6Len && head[0]>>4 == 6:
 		binary.BigEndian.PutUint16(head[4:], uint16(total-packet.IPv6Len))
-		return
+	case len(head) >= packet.IPv4MinLen && head[0]>>4 == 4:
+		ip := head[:min(len(head), int(head[0]&0x0f)*4)]
+		if len(ip) < packet.IPv4MinLen {
+			return
+		}
+		binary.BigEndian.PutUint16(ip[2:], uint16(total))
+		ip[10], ip[11] = 0, 0
+		binary.BigEndian.PutUint16(ip[10:], ^packet.Fold(packet.Sum(0, ip)))
 	}
-	ip := head[:t.IPLen()]
-	binary.BigEndian.PutUint16(ip[2:], uint16(total))
-	ip[10], ip[11] = 0, 0
-	binary.BigEndian.PutUint16(ip[10:], ^packet.Fold(packet.Sum(0, ip)))
 }
 
 // split sends a super-segment in pieces. It stops at the first that the device
