@@ -11,7 +11,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomptcp/gomptcp/internal/linkem"
 	"github.com/gomptcp/gomptcp/mptcp"
+	"github.com/gomptcp/gomptcp/tun"
 )
 
 func TestMain(m *testing.M) {
@@ -64,11 +66,21 @@ func TestChecksum(t *testing.T) {
 	}
 }
 
+// slowLink puts a link of 200 Mbit/s and 5 ms each way before a device, so that both
+// paths are needed and a transfer takes long enough to be disturbed in the middle.
+func slowLink(t testing.TB, dev tun.Device) tun.Device {
+	line := linkem.Params{Rate: 200e6, Delay: 5 * time.Millisecond, Queue: 512 << 10}
+	link, near := linkem.Bridge(linkem.Config{Names: [2]string{dev.Name()}, MTU: dev.MTU(), AtoB: line, BtoA: line}, dev)
+	t.Cleanup(func() { link.Close() })
+	return near
+}
+
 // One path becomes a black hole midway, the initial subflow's or the joined one's.
 func TestBlackHole(t *testing.T) {
 	for i, name := range []string{"initial subflow", "joined subflow"} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, cfg LabConfig) {
+				cfg.Wrap = slowLink
 				lab := NewLab(t, cfg)
 				library, kernel := lab.Connect(t, true)
 				up, down := lab.flows(t)
@@ -78,6 +90,7 @@ func TestBlackHole(t *testing.T) {
 					lab.CutPath(i)
 				}
 				lab.exchange(t, library, kernel, up, down)
+				require.Positive(t, lab.gates[i].Dropped(), "the path was in use when it died")
 				lab.requireMPTCP(t, library.Info())
 			})
 		})
@@ -87,6 +100,7 @@ func TestBlackHole(t *testing.T) {
 // A path that was dead for three seconds works again, while the transfer goes on.
 func TestPathReturns(t *testing.T) {
 	each(t, func(t *testing.T, cfg LabConfig) {
+		cfg.Wrap = slowLink
 		lab := NewLab(t, cfg)
 		library, kernel := lab.Connect(t, true)
 		up, down := lab.flows(t)

@@ -182,7 +182,7 @@ func (e *Endpoint) Err() error {
 func (e *Endpoint) remember(terr tcpip.Error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if true {
+	if e.err == nil {
 		e.err = translate(terr)
 	}
 	return e.err
