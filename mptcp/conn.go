@@ -91,8 +91,7 @@ type rx struct {
 	read     seq.DSN               // next byte for the application
 	fin      seq.DSN
 	finKnown bool
-	eof      bool    // everything up to the peer's DATA_FIN, or FIN, has come
-	shown    seq.DSN // right edge last advertised
+	eof      bool // everything up to the peer's DATA_FIN, or FIN, has come
 	aside    asideQueue
 	cond     sync.Cond
 	deadline deadline

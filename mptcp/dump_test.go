@@ -19,7 +19,7 @@ func (c *Conn) dump() string {
 		c.shared.SndUna.Sub(base), c.tx.next.Sub(base), c.tx.buf.End().Sub(base), c.tx.edge.Sub(base), c.tx.finAsked, c.tx.finAcked,
 		c.tx.reinject, len(c.tx.placed.list)-c.tx.placed.head, c.timerAt.Sub(now))
 	fmt.Fprintf(&b, " rx nxt=%d read=%d eof=%v fin=%v reading=%v shown=%d holes=%d aside=%d\n", c.shared.RcvNxt.Sub(rbase), c.rx.read.Sub(rbase), c.rx.eof, c.rx.finKnown, c.rx.reading,
-		c.rx.shown.Sub(rbase), c.rx.got.Len(), len(c.rx.aside.runs))
+		c.shared.Advertised.Sub(rbase), c.rx.got.Len(), len(c.rx.aside.runs))
 	for _, s := range c.subs {
 		fmt.Fprintf(&b, "  sub %d %v %v down=%v stale=%v accounted=%d read=%d next in %v head=%+v\n", s.ID, s.key, s.State(), s.down, s.stale,
 			s.Accounted().Sub(s.ReadStart()), s.position().Sub(s.ReadStart()), s.next.Sub(now), s.ReadableAt(s.position(), 1<<20))

@@ -59,7 +59,7 @@ func NewHost(cfg *Config) (*Host, error) {
 	}
 	h.log = h.cfg.Logger
 	stack, err := netstack.New(&netstack.Config{
-		Hook: hook{h}, Clock: h.clock, Rand: h.rand, ReceiveBuffer: 2*h.cfg.ReceiveBuffer + 1<<20, TimeWait: timeWait,
+		Hook: hook{h}, Clock: h.clock, Rand: h.rand, ReceiveBuffer: h.cfg.ReceiveBuffer + h.cfg.ReceiveBuffer/4 + 1<<20, TimeWait: timeWait,
 		AcceptUnclaimed: h.acceptUnclaimed, Accepted: h.acceptedUnclaimed,
 	})
 	if err != nil {

@@ -35,7 +35,7 @@ func (c *Conn) OnUsable(now time.Time, f *subflow.Subflow) {
 		})
 		return
 	}
-	c.rx.first, c.rx.read, c.rx.shown = c.shared.RcvNxt, c.shared.RcvNxt, c.shared.RcvNxt
+	c.rx.first, c.rx.read, c.shared.Advertised = c.shared.RcvNxt, c.shared.RcvNxt, c.shared.RcvNxt
 	if c.phase == handshaking {
 		c.phase = open
 		close(c.dialed)

@@ -163,7 +163,7 @@ func (c *Conn) afterRead(now time.Time) {
 		}
 	}
 	edge := c.rx.read.Add(c.host.cfg.ReceiveBuffer)
-	if edge.Sub(c.rx.shown) < int64(c.host.cfg.ReceiveBuffer/4) {
+	if edge.Sub(c.shared.Advertised) < int64(c.host.cfg.ReceiveBuffer/4) {
 		return
 	}
 	for _, s := range c.subs {
@@ -171,12 +171,10 @@ func (c *Conn) afterRead(now time.Time) {
 			s.SendAck(now)
 		}
 	}
-	c.rx.shown = edge
 }
 
 // ReceiveWindow implements subflow.Owner.
 func (c *Conn) ReceiveWindow() int {
 	n := c.host.cfg.ReceiveBuffer - int(c.shared.RcvNxt.Sub(c.rx.read))
-	c.rx.shown = c.rx.shown.Max(c.shared.RcvNxt.Add(n))
 	return max(n, 0)
 }

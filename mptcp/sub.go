@@ -124,12 +124,8 @@ func (s *sub) event(ev netstack.Event) {
 	if s.down {
 		return
 	}
-	failed := ev&netstack.Failed != 0
 	c.act(func() {
-		var err error
-		if failed {
-			err = s.ep.Err()
-		}
+		err := s.ep.Err()
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if reset := s.PeerReset(); err != nil && reset != nil {

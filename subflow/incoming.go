@@ -238,7 +238,7 @@ func (f *Subflow) dataFinIn(now time.Time, m *rxMapping) bool {
 		return false
 	}
 	end := m.dsn.Add(m.n)
-	if f.Shared.RcvNxt.Add(f.Owner.ReceiveWindow() + mappingSlack).Less(end) {
+	if f.Shared.Advertised.Add(mappingSlack).Less(end) {
 		return true // out of the window
 	}
 	f.Owner.OnDataFin(now, f, end)
@@ -252,11 +252,10 @@ func (f *Subflow) mappingIn(now time.Time, m rxMapping, n int) bool {
 	if m.end().LessEq(f.accounted) {
 		return true // an old one again
 	}
-	limit := f.Owner.ReceiveWindow() + mappingSlack
-	if f.Shared.RcvNxt.Add(limit).Less(m.dsn.Add(m.n)) || f.advEdge.Add(mappingSlack).Less(m.end()) {
-		return n == 0
-	}
-	if !f.maps.add(m) {
+	if f.Shared.Advertised.Add(mappingSlack).Less(m.dsn.Add(m.n)) || f.advEdge.Add(mappingSlack).Less(m.end()) || !f.maps.add(m) {
+		if n > 0 {
+			f.SendAck(now) // says where the window ends
+		}
 		return n == 0
 	}
 	f.account(now)
@@ -267,6 +266,9 @@ func (f *Subflow) mappingIn(now time.Time, m rxMapping, n int) bool {
 // acknowledges.
 func (f *Subflow) ackIn(now time.Time, t packet.TCP, set *option.Set, n int) {
 	ack := Ack{Seq: t.Ack(), Window: int(t.Window()) << f.sndScale, HasData: n > 0}
+	if ts, ok := set.Timestamps(); ok && f.timestamps {
+		ack.HasTS, ack.TSEcr = true, ts.Ecr
+	}
 	if blocks, nb := set.SACK(); nb > 0 && f.sackOK {
 		f.sackBuf = f.sackBuf[:0]
 		for _, b := range blocks[:nb] {
@@ -281,7 +283,7 @@ func (f *Subflow) ackIn(now time.Time, t packet.TCP, set *option.Set, n int) {
 	f.sender.OnAck(now, &ack)
 	f.dupAcks = 0
 	if f.Shared.Mode == Plain {
-		acked := f.Shared.LocalIDSN.Add(1).Add(int(f.sender.Snapshot().BytesAcked))
+		acked := f.Shared.LocalIDSN.Add(1).Add(int(f.sender.BytesAcked()))
 		f.Owner.OnDataAck(now, f, acked, ack.Window)
 	}
 }

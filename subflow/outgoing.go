@@ -215,20 +215,22 @@ func (f *Subflow) setChecksum(d *option.DSS, payload option.Sum) {
 }
 
 // windowField is the window to advertise: the connection's, relative to DATA_ACK, unless
-// the endpoint below takes less. Its right edge never moves left (8684-3.3.4-02); where
-// the window scale has to round, it rounds up rather than take back.
+// the endpoint below takes less. The connection's right edge never moves left, whichever
+// subflow showed it (8684-3.3.4-02): where the window scale has to round, it rounds up
+// rather than take back. The right edge of one subflow may, since DATA_ACK does not follow
+// its ACKs.
 func (f *Subflow) windowField() uint16 {
 	unit := 1 << f.rcvScale
-	want := f.Owner.ReceiveWindow()
-	if f.state > SynAcked {
-		want = min(want, max(0, f.edge.Sub(f.rcvNxt)))
-	}
-	field := want >> f.rcvScale
-	if shown := f.advEdge.Sub(f.rcvNxt); field<<f.rcvScale < shown {
+	field := f.Owner.ReceiveWindow() >> f.rcvScale
+	if shown := int(f.Shared.Advertised.Sub(f.Shared.RcvNxt)); field<<f.rcvScale < shown {
 		field = (shown + unit - 1) >> f.rcvScale
+	}
+	if f.state > SynAcked {
+		field = min(field, max(0, f.edge.Sub(f.rcvNxt))>>f.rcvScale)
 	}
 	field = min(field, 0xffff)
 	f.advEdge = f.advEdge.Max(f.rcvNxt.Add(field << f.rcvScale))
+	f.Shared.Advertised = f.Shared.Advertised.Max(f.Shared.RcvNxt.Add(field << f.rcvScale))
 	return uint16(field)
 }
 
@@ -238,6 +240,7 @@ func (f *Subflow) emit(now time.Time, s *Segment) error {
 	if s.Push {
 		flags |= packet.FlagPSH
 	}
+	s.TSVal = f.tsNow(now)
 	opts := f.timestampsOption(now)
 	if f.Shared.Mode == MPTCP {
 		opts = option.Pad(f.appendMapping(opts, s), 0)

@@ -250,6 +250,9 @@ func (s *Sender) SentEnd() uint32 { return s.seqOf(s.nxt) }
 // BytesSent is the number of payload bytes sent, each counted once.
 func (s *Sender) BytesSent() uint64 { return s.nxt }
 
+// BytesAcked is the number of payload bytes acknowledged cumulatively.
+func (s *Sender) BytesAcked() uint64 { return s.una }
+
 // Drained reports whether everything placed is sent and acknowledged.
 func (s *Sender) Drained() bool { return s.una == s.queue.end }
 

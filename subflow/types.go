@@ -92,6 +92,8 @@ type Shared struct {
 	Wide bool
 	// RcvNxt is the next DSN expected: our DATA_ACK.
 	RcvNxt seq.DSN
+	// Advertised is the right edge of the window that any subflow has shown. Set by subflows.
+	Advertised seq.DSN
 	// SndUna is the first DSN that the peer has not acknowledged; SndEnd the one after the
 	// last byte ever placed on a subflow, DATA_FIN included.
 	SndUna, SndEnd seq.DSN

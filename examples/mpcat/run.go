@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/gomptcp/gomptcp/mptcp"
@@ -88,7 +89,20 @@ func transfer(ctx context.Context, idle time.Duration, conn *mptcp.Conn, stdin i
 		conn.Abort()
 		return fmt.Errorf("not confirmed by the peer: %w", because(ctx, err))
 	}
+	linger(conn)
 	return nil
+}
+
+// linger lets the subflows close in order before the host goes, which would reset them;
+// some peers then drop what their program has not read yet. It waits for a second at
+// most: all is confirmed already.
+func linger(conn *mptcp.Conn) {
+	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		open := slices.ContainsFunc(conn.Info().Subflows, func(s mptcp.SubflowInfo) bool { return s.State != "closed" })
+		if !open {
+			return
+		}
+	}
 }
 
 // firstError waits for two results and returns the first error, or what ended ctx:

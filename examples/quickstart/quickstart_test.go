@@ -45,13 +45,13 @@ func TestTransferSurvivesCut(t *testing.T) {
 	for _, path := range []string{"wifi", "lte"} {
 		t.Run(path, func(t *testing.T) {
 			out := &output{}
-			cfg := mustParse(t, "-size", "6", "-cut", path+"@400ms-1200ms")
+			cfg := mustParse(t, "-size", "12", "-cut", path+"@1s-2s")
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			result, err := run(ctx, cfg, newDisplay(out, false))
 			require.NoError(t, err, out)
 			require.NoError(t, result.check())
-			require.EqualValues(t, 6e6, result.got.bytes)
+			require.EqualValues(t, 12e6, result.got.bytes)
 			require.True(t, result.info.MPTCP)
 			require.GreaterOrEqual(t, len(result.info.Subflows), 2)
 			for device, bytes := range ackedByDevice(result.info) {
