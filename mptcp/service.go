@@ -18,7 +18,7 @@ const (
 	// minFinRTO and maxFinRTO bound the time between copies of DATA_FIN.
 	minFinRTO, maxFinRTO = 200 * time.Millisecond, 60 * time.Second
 	// staleBackoffs is after how many RTOs in a row a subflow is stale.
-	staleBackoffs = 2
+	staleBackoffs = 1
 	// deadBackoffs is after how many a stale subflow is given up if another one works.
 	deadBackoffs = 7
 )

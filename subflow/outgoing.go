@@ -240,7 +240,9 @@ func (f *Subflow) emit(now time.Time, s *Segment) error {
 	if s.Push {
 		flags |= packet.FlagPSH
 	}
-	s.TSVal = f.tsNow(now)
+	if f.timestamps {
+		s.TSVal = f.tsNow(now)
+	}
 	opts := f.timestampsOption(now)
 	if f.Shared.Mode == MPTCP {
 		opts = option.Pad(f.appendMapping(opts, s), 0)
