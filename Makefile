@@ -3,8 +3,7 @@
 
 GO       ?= go
 FUZZTIME ?= 30s
-COUNT    ?= 6
-BENCHOUT ?= bench.txt
+RIG      ?= ../shared/rig
 
 # The systems that must build: what `make cross` goes through.
 PLATFORMS = linux/amd64 linux/arm64 linux/386 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64 \
@@ -45,12 +44,11 @@ fuzz: ## each fuzz target for FUZZTIME
 		done; \
 	done
 
-bench: ## throughput, CPU and allocations against plain netstack; ratios at the end
-	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./internal/bench/... | tee $(BENCHOUT)
-	$(GO) tool benchstat $(BENCHOUT)
+bench: ## throughput, CPU and allocations against plain netstack, as ratios (TUN needs root)
+	BENCH=1 $(GO) test -run TestRatios -count=1 -timeout 30m -v ./internal/bench
 
-bench-links: ## goodput over emulated links against the kernel's BBR (root)
-	INTEROP_REQUIRED=1 $(GO) test -count=1 -timeout 25m -v -run Links ./internal/bench/...
+bench-links: ## goodput over emulated links against the kernel's BBR (root); RIG=DIR has the emulator
+	RIG=$(RIG) $(GO) test -run TestLinks -count=1 -timeout 60m -v ./internal/bench
 
 cross: ## vet for every platform
 	@set -e; for p in $(PLATFORMS); do \

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/gomptcp/gomptcp/internal/clock"
 	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/scheduler"
 	"github.com/gomptcp/gomptcp/subflow/congestion"
@@ -43,6 +44,10 @@ type Config struct {
 	// MaxSubflows bounds the subflows of one connection, the initial one included, those that
 	// the peer opens among them. Default: 8.
 	MaxSubflows int
+
+	// Environment is where the host's time and randomness come from: a node of a
+	// simulated network (package tun/simnet). Default: the machine's.
+	Environment clock.Environment
 
 	// Logger gets debug lines that tell the story of each connection. Default: none.
 	Logger *slog.Logger

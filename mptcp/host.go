@@ -31,6 +31,7 @@ type Host struct {
 	rand  io.Reader
 	log   *slog.Logger
 	stack *netstack.Stack
+	leave func() // unregisters the host from its environment
 
 	mu        sync.RWMutex
 	closed    bool
@@ -47,7 +48,7 @@ type Host struct {
 // error that names the field if one is out of range.
 func NewHost(cfg *Config) (*Host, error) {
 	h := &Host{
-		clock: clock.Real{}, rand: rand.Reader,
+		clock: clock.Real{}, rand: rand.Reader, leave: func() {},
 		batch: map[*netstack.Link]*batch{}, flows: map[flowKey]*sub{}, tokens: map[option.Token]*Conn{},
 		conns: map[*Conn]struct{}{}, listeners: map[*Listener]struct{}{},
 	}
@@ -58,14 +59,21 @@ func NewHost(cfg *Config) (*Host, error) {
 		return nil, err
 	}
 	h.log = h.cfg.Logger
+	stackRand := h.rand
+	if env := h.cfg.Environment; env != nil {
+		h.clock, h.rand, stackRand = env, env.Rand(), env.Rand()
+	}
 	stack, err := netstack.New(&netstack.Config{
-		Hook: hook{h}, Clock: h.clock, Rand: h.rand, ReceiveBuffer: h.cfg.ReceiveBuffer + h.cfg.ReceiveBuffer/4 + 1<<20, TimeWait: timeWait,
+		Hook: hook{h}, Clock: h.clock, Rand: stackRand, ReceiveBuffer: h.cfg.ReceiveBuffer + h.cfg.ReceiveBuffer/4 + 1<<20, TimeWait: timeWait,
 		AcceptUnclaimed: h.acceptUnclaimed, Accepted: h.acceptedUnclaimed,
 	})
 	if err != nil {
 		return nil, err
 	}
 	h.stack = stack
+	if env := h.cfg.Environment; env != nil {
+		h.leave = env.Register(member{h})
+	}
 	return h, nil
 }
 
@@ -176,6 +184,7 @@ func (h *Host) Close() error {
 		c.settle()
 	}
 	h.stack.Close()
+	h.leave()
 	return nil
 }
 

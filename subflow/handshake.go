@@ -38,7 +38,9 @@ func (f *Subflow) synOut(now time.Time, t packet.TCP) option.Option {
 		}
 		return f.synAckOption()
 	}
-	f.state = SynSent
+	if f.state == Idle {
+		f.state = SynSent
+	}
 	if f.Kind == Join {
 		return option.JoinSyn{Backup: f.LocalBackup, ID: f.LocalID, Token: f.Shared.RemoteKey.Token(), Nonce: f.LocalNonce}
 	}

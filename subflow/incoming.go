@@ -31,6 +31,8 @@ func (f *Subflow) Incoming(now time.Time, p *tun.Packet, t packet.TCP) bool {
 		return f.synIn(now, t, &set)
 	}
 	switch f.state {
+	case Closed:
+		return f.closedIn(t)
 	case Idle, SynSent:
 		return true // the endpoint answers
 	case SynReceived:
@@ -41,6 +43,16 @@ func (f *Subflow) Incoming(now time.Time, p *tun.Packet, t packet.TCP) bool {
 		return false // overtaken by data; it comes again
 	}
 	return f.segmentIn(now, p, t, &set)
+}
+
+// closedIn handles a segment for a subflow that is over: the endpoint below may still have
+// to close, and sees what it is used to. A subflow without a sender was never translated.
+func (f *Subflow) closedIn(t packet.TCP) bool {
+	if f.sender != nil {
+		t.SetAck(f.inAck(seq.SSN(t.Ack())))
+		hideSACK(t)
+	}
+	return true
 }
 
 func (f *Subflow) resetIn(now time.Time, t packet.TCP, set *option.Set) bool {
@@ -91,7 +103,7 @@ func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *opt
 	}
 	f.ackIn(now, t, set, len(payload))
 	if f.state == Closed {
-		return true
+		return f.closedIn(t)
 	}
 	if len(payload) > 0 && f.Shared.Mode == MPTCP && f.Shared.Checksum {
 		m := f.maps.at(at)
@@ -291,6 +303,9 @@ func (f *Subflow) ackIn(now time.Time, t packet.TCP, set *option.Set, n int) {
 // account hands bytes that the endpoint has acknowledged to the connection, as far as
 // mappings, and checksums if they are in use, cover them.
 func (f *Subflow) account(now time.Time) {
+	if f.state == Closed {
+		return // nobody will read them
+	}
 	end := f.rcvNxt
 	if f.finTaken {
 		end = f.peerFin

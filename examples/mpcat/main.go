@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/gomptcp/gomptcp/tun"
@@ -42,7 +43,7 @@ func mpcat(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, cfg, os.Stdin, os.Stdout, tun.Open); err != nil {
-		fmt.Fprintln(os.Stderr, "mpcat:", err)
+		fmt.Fprintln(os.Stderr, "mpcat:", strings.ReplaceAll(err.Error(), "\n", ": "))
 		return exitFailed
 	}
 	return exitDelivered

@@ -58,8 +58,7 @@ type starClient struct {
 // Write implements tun.Device.
 func (c starClient) Write(pkts []tun.Packet) error { return c.hub.Write(pkts) }
 
-// overPipe connects two hosts of the contender in this process and serves jobs at one
-// of them. Data counts the super-segments that go either way. Stop ends all.
+// overPipe connects two hosts of the contender in this process: a connector.
 func overPipe(t testing.TB, k contender) (c net.Conn, data *atomic.Int64, stop func()) {
 	t.Helper()
 	data = new(atomic.Int64)
@@ -91,21 +90,24 @@ func overPipe(t testing.TB, k contender) (c net.Conn, data *atomic.Int64, stop f
 // warm is what is transferred before counting.
 const warm = 64 << 20
 
-// benchmark is a steady transfer over a pipe, whose two ends are both in the profile.
-func benchmark(b *testing.B, k contender) {
-	c, _, stop := overPipe(b, k)
+// benchmark is a steady transfer of 1 MiB for each operation. Connect is overPipe or
+// the like.
+func benchmark(b *testing.B, k contender, down bool, connect connector) {
+	c, _, stop := connect(b, k)
 	b.ReportAllocs()
 	b.SetBytes(1 << 20)
-	j := job{Warm: warm, Bytes: int64(b.N) << 20}
 	begin := func() {
 		k.awaitSubflows(b, c)
 		b.ResetTimer()
 	}
-	require.NoError(b, j.run(c, begin, b.StopTimer))
+	require.NoError(b, job{Down: down, Warm: warm, Bytes: int64(b.N) << 20}.run(c, begin, b.StopTimer))
 	stop()
 }
 
-// One operation is 1 MiB.
-func BenchmarkPipePlain(b *testing.B)       { benchmark(b, plainNetstack) }
-func BenchmarkPipeOneSubflow(b *testing.B)  { benchmark(b, oneSubflow) }
-func BenchmarkPipeTwoSubflows(b *testing.B) { benchmark(b, twoSubflows) }
+// connector connects a contender to an end that serves jobs. Data counts the
+// super-segments that go either way. Stop ends all.
+type connector func(testing.TB, contender) (c net.Conn, data *atomic.Int64, stop func())
+
+func BenchmarkPipePlain(b *testing.B)       { benchmark(b, plainNetstack, false, overPipe) }
+func BenchmarkPipeOneSubflow(b *testing.B)  { benchmark(b, oneSubflow, false, overPipe) }
+func BenchmarkPipeTwoSubflows(b *testing.B) { benchmark(b, twoSubflows, false, overPipe) }

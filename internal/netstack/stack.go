@@ -62,6 +62,10 @@ type Stack struct {
 	lastNIC tcpip.NICID
 	links   map[string]*Link     // by name
 	owners  map[netip.Addr]*Link // by address
+
+	pauseMu  sync.Mutex // guards what follows; held while gVisor pauses or resumes
+	paused   bool
+	unpaused bool // Close has begun: no pause any more
 }
 
 // New returns a stack without links.
@@ -154,6 +158,7 @@ func (s *Stack) Close() {
 	}
 	s.abortEndpoints() // what came in meanwhile
 	s.unclaimed.Wait()
+	s.endPauses()
 	s.gv.Close()
 	s.gv.Wait()
 }
@@ -182,12 +187,38 @@ func (s *Stack) checkOpen() error {
 }
 
 // Pause waits until the stack has processed the segments that it was given and parks
-// its goroutines on channels, so that a simulator may move a virtual clock. Resume
-// must follow before Pause or Close.
-func (s *Stack) Pause() { s.gv.Pause() }
+// its goroutines on channels, so that a simulator may move a virtual clock. It does
+// nothing when the stack is paused already, or closed.
+func (s *Stack) Pause() {
+	s.pauseMu.Lock()
+	defer s.pauseMu.Unlock()
+	if !s.paused && !s.unpaused {
+		s.gv.Pause()
+		s.paused = true
+	}
+}
 
 // Resume ends Pause. Without Pause it does nothing.
-func (s *Stack) Resume() { s.gv.Resume() }
+func (s *Stack) Resume() {
+	s.pauseMu.Lock()
+	defer s.pauseMu.Unlock()
+	s.resume()
+}
+
+func (s *Stack) resume() {
+	if s.paused {
+		s.gv.Resume()
+		s.paused = false
+	}
+}
+
+// endPauses lets the stack's goroutines run to their end.
+func (s *Stack) endPauses() {
+	s.pauseMu.Lock()
+	defer s.pauseMu.Unlock()
+	s.unpaused = true
+	s.resume()
+}
 
 // SegmentsReceived is the number of valid segments that endpoints were given: a
 // simulator pauses again as long as it moves.

@@ -1,0 +1,43 @@
+package mptcp
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/gomptcp/gomptcp/internal/clock"
+)
+
+// member is a host as its environment sees it.
+type member struct{ h *Host }
+
+var _ clock.Member = member{}
+
+// Pause implements clock.Member.
+func (m member) Pause() { m.h.stack.Pause() }
+
+// Resume implements clock.Member.
+func (m member) Resume() { m.h.stack.Resume() }
+
+// Activity implements clock.Member.
+func (m member) Activity() uint64 { return m.h.stack.SegmentsReceived() }
+
+// Close implements clock.Member.
+func (m member) Close() error { return m.h.Close() }
+
+// Dump implements clock.Member.
+func (m member) Dump(w io.Writer) {
+	m.h.mu.RLock()
+	conns := m.h.connList()
+	m.h.mu.RUnlock()
+	slices.SortFunc(conns, func(a, b *Conn) int { return strings.Compare(a.String(), b.String()) })
+	for _, c := range conns {
+		info := c.Info()
+		fmt.Fprintf(w, "%v: mptcp %v, sent %d, received %d bytes\n", c, info.MPTCP, info.BytesSent, info.BytesReceived)
+		for _, s := range info.Subflows {
+			fmt.Fprintf(w, "  subflow %d on %s, %v - %v: %s %s, cwnd %d, in flight %d, rtt %v, retransmits %d\n",
+				s.ID, s.Device, s.Local, s.Remote, s.State, s.Reason, s.Cwnd, s.InFlight, s.SRTT, s.Retransmits)
+		}
+	}
+}

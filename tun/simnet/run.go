@@ -1,0 +1,85 @@
+package simnet
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"testing/synctest"
+)
+
+// Run makes a world and calls f in it; when f returns, the hosts that are still open are
+// closed and Run waits for every goroutine that f started. It works in ordinary programs,
+// in examples and in tests, where Test is handier.
+//
+// It returns a *DeadlineError if the world came to its deadline, else nil. If f panics or
+// ends with runtime.Goexit, as t.FailNow makes it, so does Run. It panics if goroutines
+// remain that wait for what cannot come any more.
+func Run(cfg Config, f func(w *World)) error {
+	var w *World
+	var ended ending
+	// synctest wants a T, but uses it only to report failures and cleanups: there are none.
+	synctest.Test(new(testing.T), func(*testing.T) {
+		w = newWorld(cfg)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			ended.watch(func() { f(w) })
+		}()
+		<-done
+		w.stop()
+	})
+	ended.repeat()
+	if w.err != nil {
+		return w.err
+	}
+	return nil
+}
+
+// Test is Run for tests: cleanups that f registers run in the world, and t.Context
+// belongs to it. Coming to the deadline fails the test. f must not call t.Run or
+// t.Parallel.
+func Test(t *testing.T, cfg Config, f func(t *testing.T, w *World)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(cfg)
+		t.Cleanup(func() {
+			w.stop()
+			if w.err != nil {
+				t.Error(w.err)
+			}
+		})
+		f(t, w)
+	})
+}
+
+// ending is how a function ended.
+type ending struct {
+	returned bool
+	panicked any
+	stack    []byte
+}
+
+// watch calls f and notes how it ends.
+func (e *ending) watch(f func()) {
+	defer func() {
+		if e.returned {
+			return
+		}
+		if e.panicked = recover(); e.panicked != nil {
+			e.stack = debug.Stack()
+		}
+	}()
+	f()
+	e.returned = true
+}
+
+// repeat ends the calling goroutine in the same way.
+func (e *ending) repeat() {
+	switch {
+	case e.panicked != nil:
+		panic(fmt.Sprintf("%v\n\nin the simulated world:\n%s", e.panicked, e.stack))
+	case !e.returned:
+		runtime.Goexit()
+	}
+}

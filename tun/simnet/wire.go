@@ -1,0 +1,58 @@
+package simnet
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/gomptcp/gomptcp/internal/packet"
+)
+
+// addresses returns where an IP packet comes from and goes to.
+func addresses(b []byte) (src, dst netip.Addr, ok bool) {
+	switch {
+	case len(b) >= packet.IPv4MinLen && b[0]>>4 == 4:
+		return netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20])), true
+	case len(b) >= packet.IPv6Len && b[0]>>4 == 6:
+		return netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40])), true
+	}
+	return netip.Addr{}, netip.Addr{}, false
+}
+
+// decrementTTL counts the time to live down; it returns false when that was its end.
+func decrementTTL(b []byte) bool {
+	ttl := &b[7]
+	if b[0]>>4 == 4 {
+		ttl = &b[8]
+	}
+	if *ttl <= 1 {
+		return false
+	}
+	*ttl--
+	mendIP(b)
+	return true
+}
+
+// mendIP renews the checksum of an IPv4 header.
+func mendIP(b []byte) {
+	if b[0]>>4 != 4 {
+		return
+	}
+	n := int(b[0]&0xf) * 4
+	if n < packet.IPv4MinLen || n > len(b) {
+		return
+	}
+	b[10], b[11] = 0, 0
+	binary.BigEndian.PutUint16(b[10:], ^packet.Fold(packet.Sum(0, b[:n])))
+}
+
+// mend makes lengths and checksums of a TCP packet right, after whatever was done to it.
+func mend(b []byte) {
+	if b[0]>>4 == 4 {
+		binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
+		mendIP(b)
+	} else {
+		binary.BigEndian.PutUint16(b[4:], uint16(len(b)-packet.IPv6Len))
+	}
+	packet.SetChecksumPartial(b)
+	packet.CompleteChecksum(b, nil)
+}

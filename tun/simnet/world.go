@@ -1,0 +1,171 @@
+package simnet
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gomptcp/gomptcp/internal/clock"
+)
+
+// DefaultDeadline is Config.Deadline when that is zero.
+const DefaultDeadline = 24 * time.Hour
+
+// Config configures a World. The zero value works.
+type Config struct {
+	// Seed is where all chance in the world comes from.
+	Seed uint64
+	// Deadline is the virtual time after which a world is taken to be stuck: its hosts are
+	// closed, and Run returns a DeadlineError that tells what they were waiting for.
+	// Default: DefaultDeadline.
+	Deadline time.Duration
+	// Record is told of everything that happens to a packet, one thing at a time, in an
+	// order that follows from the seed. It must not wait, and not call links or nodes.
+	// Default: nobody.
+	Record func(Event)
+}
+
+// World is a network with a time of its own. Its methods may be called from any
+// goroutine of the bubble.
+//
+// The driver, one goroutine, moves time, packets and timers. What links hold is guarded by
+// each direction's lock, the rest by World.mu; a direction's lock is taken first.
+type World struct {
+	cfg   Config
+	start time.Time
+	kick  chan struct{} // wakes the driver when it sleeps
+	ended chan struct{} // closed by the driver
+
+	// unsettled: something that is not the driver's may have run. The driver's own.
+	unsettled bool
+
+	mu        sync.Mutex // guards what follows
+	events    eventHeap
+	lastOrder uint64
+	sent      []packetSent // by hosts, not yet on a link
+	members   []*membership
+	nodes     map[string]Node
+	links     []*Link
+	sleeping  bool
+	stopping  bool
+	err       *DeadlineError
+}
+
+// membership is a host that must be at rest before time moves.
+type membership struct {
+	clock.Member
+	name string
+	// What the driver saw last of Activity, and whether it looks once more.
+	seen  uint64
+	again bool
+}
+
+func newWorld(cfg Config) *World {
+	if cfg.Deadline == 0 {
+		cfg.Deadline = DefaultDeadline
+	}
+	w := &World{
+		cfg: cfg, start: time.Now(), kick: make(chan struct{}, 1), ended: make(chan struct{}),
+		nodes: make(map[string]Node), unsettled: true,
+	}
+	w.later(cfg.Deadline, w.expire)
+	go w.drive()
+	return w
+}
+
+// Now is the present time of the world; time.Now says the same there.
+func (w *World) Now() time.Time { return time.Now() }
+
+// Elapsed is the time since the start of the world.
+func (w *World) Elapsed() time.Duration { return time.Since(w.start) }
+
+// Rand returns a source of chance that depends on the seed and the label alone. It is
+// not safe for concurrent use.
+func (w *World) Rand(label string) *rand.Rand { return rand.New(w.source(label)) }
+
+func (w *World) source(label string) *rand.ChaCha8 {
+	return rand.NewChaCha8(sha256.Sum256(append(binary.BigEndian.AppendUint64(nil, w.cfg.Seed), label...)))
+}
+
+func (w *World) register(name string, m clock.Member) (leave func()) {
+	m.Pause()
+	ms := &membership{Member: m, name: name, seen: m.Activity()}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.members = append(w.members, ms)
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for i, o := range w.members {
+			if o == ms {
+				w.members = append(w.members[:i:i], w.members[i+1:]...)
+				return
+			}
+		}
+	}
+}
+
+// memberList returns the members as they are now; the slice is never changed.
+func (w *World) memberList() []*membership {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.members[:len(w.members):len(w.members)]
+}
+
+// closeMembers ends all hosts.
+func (w *World) closeMembers() {
+	for _, m := range w.memberList() {
+		_ = m.Close() // somebody else may have closed it
+	}
+}
+
+// Dump writes for a person what the world is doing: its time, links and hosts.
+func (w *World) Dump(out io.Writer) {
+	w.mu.Lock()
+	links, events := w.links, len(w.events)
+	w.mu.Unlock()
+	fmt.Fprintf(out, "world: seed %d, %v after its start, %d events to come\n", w.cfg.Seed, w.Elapsed(), events)
+	for _, l := range links {
+		fmt.Fprintf(out, "link %v\n  %v\n  %v\n", l, l.There, l.Back)
+	}
+	for _, m := range w.memberList() {
+		fmt.Fprintf(out, "host %s\n", m.name)
+		m.Dump(out)
+	}
+}
+
+// DeadlineError says that a world came to Config.Deadline.
+type DeadlineError struct {
+	// Deadline is the virtual time at which that was.
+	Deadline time.Duration
+	// Dump is what World.Dump wrote then.
+	Dump string
+}
+
+// Error implements error.
+func (e *DeadlineError) Error() string {
+	return fmt.Sprintf("simnet: not done after %v\n%s", e.Deadline, e.Dump)
+}
+
+// patience is the virtual time that closing the hosts may take after the deadline.
+const patience = time.Minute
+
+// expire ends a world that is stuck.
+func (w *World) expire() {
+	var dump strings.Builder
+	w.Dump(&dump)
+	err := &DeadlineError{Deadline: w.cfg.Deadline, Dump: dump.String()}
+	w.mu.Lock()
+	w.err = err
+	w.mu.Unlock()
+	go w.closeMembers()
+	w.unsettled = true
+	w.later(w.Elapsed()+patience, func() {
+		panic("simnet: the function given to Run goes on though its hosts are closed; " + err.Error())
+	})
+}
