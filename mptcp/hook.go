@@ -3,6 +3,7 @@ package mptcp
 import (
 	"net/netip"
 	"slices"
+	"syscall"
 
 	"github.com/gomptcp/gomptcp/internal/netstack"
 	"github.com/gomptcp/gomptcp/internal/packet"
@@ -39,16 +40,38 @@ func (k hook) Outgoing(l *netstack.Link, p *tun.Packet) {
 	defer c.mu.Unlock()
 	now := c.host.clock.Now()
 	s.Outgoing(now, p, t)
-	if s.FinSent() || c.waiting() {
-		c.service(now)
+	switch {
+	case t.Flags()&packet.FlagRST != 0:
+		c.refused(s)
+		return
+	case t.Flags()&packet.FlagACK != 0:
+		c.rx.ackDue = false
 	}
+	if c.waiting() {
+		c.service(now)
+	} else if c.phase != dead {
+		c.arm(now)
+	}
+}
+
+// refused: netstack resets s of its own accord. If that answers a SYN, for want of a
+// listener, no connection comes of it. c.mu is held.
+func (c *Conn) refused(s *sub) {
+	if c.role != pathmgr.Server || s.State() > subflow.SynReceived {
+		return
+	}
+	if s.Kind == subflow.Initial && !c.claimed {
+		c.host.unclaim(c)
+		c.halfOpen.Stop()
+	}
+	c.subDown(s, syscall.ECONNREFUSED)
 }
 
 // Incoming implements netstack.Hook.
 func (k hook) Incoming(l *netstack.Link, p *tun.Packet, t packet.TCP) bool {
 	key := flowKey{t.Dst(), t.Src()}
 	s, b := k.h.flowAndBatch(key, l)
-	if t.Flags()&(packet.FlagSYN|packet.FlagACK|packet.FlagRST) == packet.FlagSYN && (s == nil || s.State() == subflow.Closed) {
+	if t.Flags()&(packet.FlagSYN|packet.FlagACK|packet.FlagRST) == packet.FlagSYN && (s == nil || s.over()) {
 		if s = k.h.synIn(l, key, t); s == nil {
 			return false
 		}

@@ -11,6 +11,12 @@ import (
 	"github.com/gomptcp/gomptcp/subflow"
 )
 
+// maxHoles bounds the gaps in the data sequence space: a peer with a few subflows has a few
+// for each, and one that makes them on purpose shall not make us keep and search many.
+const maxHoles = 1 << 16
+
+var errTooManyHoles = errors.New("too many gaps in the peer's data")
+
 var errClosedByPeer = errors.New("closed by the peer in mid-stream")
 
 // OnTCPEstablished implements subflow.Owner.
@@ -48,7 +54,9 @@ func (c *Conn) OnUsable(now time.Time, f *subflow.Subflow) {
 func (c *Conn) OnMapped(_ time.Time, _ *subflow.Subflow, dsn seq.DSN, n int) {
 	end := dsn.Add(n)
 	if c.shared.RcvNxt.Less(dsn) {
-		c.rx.got.Add(dsn, end)
+		if c.rx.got.Add(dsn, end); c.rx.got.Len() > maxHoles {
+			c.fail(errTooManyHoles)
+		}
 		return
 	}
 	if end.LessEq(c.shared.RcvNxt) {
@@ -164,5 +172,6 @@ func (c *Conn) OnReset(_ time.Time, f *subflow.Subflow, why *subflow.ResetError)
 // OnFallback implements subflow.Owner.
 func (c *Conn) OnFallback(_ time.Time, f *subflow.Subflow) {
 	c.logf("plain TCP", c.byFlow(f), slog.String("reason", c.shared.FallbackReason))
+	c.shared.DataFinPending = false
 	c.host.forgetToken(c)
 }

@@ -9,6 +9,9 @@ import (
 	"github.com/gomptcp/gomptcp/subflow"
 )
 
+// runt is a chunk that is not worth a segment of its own while others are under way.
+const runt = 1400
+
 // push places waiting bytes on subflows, first those that have to be sent again, as long
 // as the scheduler finds one that may take a chunk. It reports whether it placed any.
 func (c *Conn) push(now time.Time) bool {
@@ -48,8 +51,11 @@ func (c *Conn) nextChunk() (reinjection, bool) {
 		}
 		c.tx.reinject = c.tx.reinject[1:]
 	}
-	n := min(c.tx.buf.End().Sub(c.tx.next), c.tx.edge.Sub(c.tx.next), sendbuf.BlockSize)
-	return reinjection{dsn: c.tx.next, n: int(max(n, 0))}, false
+	unsent, window := c.tx.buf.End().Sub(c.tx.next), c.tx.edge.Sub(c.tx.next)
+	if window < runt && window < unsent && c.shared.SndUna.Less(c.tx.next) {
+		return reinjection{}, false // the window will open further (RFC 9293 section 3.8.6.2.1)
+	}
+	return reinjection{dsn: c.tx.next, n: int(max(min(unsent, window, sendbuf.BlockSize), 0))}, false
 }
 
 // snapshotPaths fills tx.paths with the subflows that can take data; it reports whether

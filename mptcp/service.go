@@ -21,6 +21,9 @@ const (
 	staleBackoffs = 1
 	// deadBackoffs is after how many a stale subflow is given up if another one works.
 	deadBackoffs = 7
+	// maxBackoffs is after how many any subflow is given up, some 15 minutes (RFC 9293
+	// section 3.8.3).
+	maxBackoffs = 15
 )
 
 // service does whatever is due: places and sends data, repeats what needs repeating, and
@@ -157,13 +160,13 @@ func (c *Conn) checkStale(now time.Time) {
 		switch {
 		case silent < staleBackoffs:
 			s.stale = false
+		case silent >= maxBackoffs || silent >= deadBackoffs && c.hasOther(s):
+			c.OnReset(now, s.Subflow, &subflow.ResetError{Reason: option.ReasonPerformance, Transient: true, Text: "no progress"})
+			return
 		case !s.stale && c.hasOther(s):
 			s.stale = true
 			c.logf("subflow stale", s)
 			c.reinjectFrom(s.ID)
-		case s.stale && silent >= deadBackoffs && c.hasOther(s):
-			c.OnReset(now, s.Subflow, &subflow.ResetError{Reason: option.ReasonPerformance, Transient: true, Text: "no progress"})
-			return
 		}
 	}
 }

@@ -37,6 +37,7 @@ type sub struct {
 	stale      bool
 	down       bool // pathmgr has been told of the end
 	release    bool // ep is to be closed once it is empty
+	failed     bool // and with a RST, since the subflow ended with an error
 	finAsked   bool // CloseWrite of ep has been asked for (plain TCP)
 	abortLater bool // ep is to be reset as soon as it is attached
 }
@@ -151,11 +152,11 @@ func (c *Conn) subDown(s *sub, err error) {
 		info.Reason = err.Error()
 	}
 	c.ended = append(c.ended, info)
-	if c.shared.Mode == subflow.MPTCP && !s.FinAcked() {
+	if c.shared.Mode == subflow.MPTCP {
 		c.reinjectFrom(s.ID)
 	}
 	s.Subflow.Close()
-	s.release = true
+	s.release, s.failed = true, err != nil
 	c.host.forgetFlow(s)
 	c.releaseEmpty()
 	if s.Kind == subflow.Initial && c.phase == handshaking {
@@ -198,7 +199,7 @@ func (c *Conn) afterSubDown(err error) {
 		c.fail(err)
 	case c.host.cfg.BreakTimeout < 0:
 		c.fail(ErrNoPath)
-	default:
+	case c.breakAt.IsZero():
 		c.breakAt = c.host.clock.Now().Add(c.host.cfg.BreakTimeout)
 	}
 }
@@ -211,7 +212,11 @@ func (c *Conn) releaseEmpty() {
 			keep = append(keep, s)
 			continue
 		}
-		if s.ep != nil {
+		switch {
+		case s.ep == nil:
+		case s.failed:
+			c.act(s.ep.Abort)
+		default:
 			c.act(s.ep.Close)
 		}
 	}
@@ -230,6 +235,13 @@ func (s *sub) position() seq.SSN {
 		s.readPos, s.hasPos = s.ReadStart(), true
 	}
 	return s.readPos
+}
+
+// over reports whether s has ended, so that its ports may serve a new connection.
+func (s *sub) over() bool {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	return s.State() == subflow.Closed
 }
 
 // isUsable reports whether s carries data.

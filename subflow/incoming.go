@@ -25,6 +25,9 @@ func (f *Subflow) Incoming(now time.Time, p *tun.Packet, t packet.TCP) bool {
 	flags := t.Flags()
 	set := option.Parse(t.Options(), flags)
 	switch {
+	case f.state == Closed:
+		f.translateIn(t)
+		return true
 	case flags&packet.FlagRST != 0:
 		return f.resetIn(now, t, &set)
 	case flags&packet.FlagSYN != 0:
@@ -55,6 +58,14 @@ func (f *Subflow) closedIn(t packet.TCP) bool {
 	return true
 }
 
+// translateIn is all that is left to do for a segment of a subflow that is over.
+func (f *Subflow) translateIn(t packet.TCP) {
+	if f.sender != nil && t.Flags()&packet.FlagACK != 0 {
+		t.SetAck(f.inAck(seq.SSN(t.Ack())))
+	}
+	hideSACK(t)
+}
+
 func (f *Subflow) resetIn(now time.Time, t packet.TCP, set *option.Set) bool {
 	at := seq.SSN(t.Seq())
 	if f.state >= Established && (at.Less(f.rcvNxt) || f.advEdge.Less(at)) {
@@ -67,9 +78,7 @@ func (f *Subflow) resetIn(now time.Time, t packet.TCP, set *option.Set) bool {
 	if fc, ok := set.FastClose(); ok && at == f.rcvNxt {
 		f.Owner.OnOption(now, f, fc)
 	}
-	if f.state > SynAcked && t.Flags()&packet.FlagACK != 0 {
-		t.SetAck(f.inAck(seq.SSN(t.Ack())))
-	}
+	f.translateIn(t)
 	return true
 }
 
@@ -87,8 +96,7 @@ func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *opt
 		return false
 	}
 	if at.Add(len(payload)).Less(f.rcvNxt.Add(-staleSpan)) {
-		t.SetAck(f.inAck(ack))
-		hideSACK(t)
+		f.translateIn(t)
 		return true // long past; the endpoint answers with an ACK
 	}
 	if ts, ok := set.Timestamps(); ok && f.timestamps {
@@ -105,11 +113,8 @@ func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *opt
 	if f.state == Closed {
 		return f.closedIn(t)
 	}
-	if len(payload) > 0 && f.Shared.Mode == MPTCP && f.Shared.Checksum {
-		m := f.maps.at(at)
-		if !f.sums.add(at, payload, m != nil && at.Add(len(payload)).LessEq(m.end())) {
-			return false
-		}
+	if f.Shared.Mode == MPTCP && f.Shared.Checksum && !f.sum(at, payload) {
+		return false
 	}
 	if fin {
 		f.peerFin, f.finSeen = at.Add(len(payload)), true
@@ -117,9 +122,21 @@ func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *opt
 	if len(payload) == 0 && !fin && !f.finSent && f.endpointUp && at == f.rcvNxt {
 		return false // a pure ACK; it has been told to the sender
 	}
-	t.SetAck(f.inAck(ack))
-	hideSACK(t)
+	f.translateIn(t)
 	return true
+}
+
+// sum adds the payload of a segment to the checksums, as far as it was not verified yet. It
+// reports false when there is no room for it.
+func (f *Subflow) sum(at seq.SSN, payload []byte) bool {
+	if skip := f.accounted.Sub(at); skip > 0 {
+		at, payload = f.accounted, payload[min(skip, len(payload)):]
+	}
+	if len(payload) == 0 {
+		return true
+	}
+	m := f.maps.at(at)
+	return f.sums.add(at, payload, m != nil && at.Add(len(payload)).LessEq(m.end()))
 }
 
 // optionsIn handles the MPTCP options of a valid segment. It reports false when the

@@ -84,14 +84,14 @@ func (s *rxMappings) add(m rxMapping) bool {
 		if i < len(s.list) {
 			part.n = min(part.n, s.list[i].start.Sub(m.start))
 		}
-		s.insert(i, part)
-		i++
+		i = s.insert(i, part) + 1
 		m.start, m.dsn, m.n = m.start.Add(part.n), m.dsn.Add(part.n), m.n-part.n
 	}
 	return true
 }
 
-func (s *rxMappings) insert(i int, m rxMapping) {
+// insert puts m at index i and returns its index, which moves with what was forgotten.
+func (s *rxMappings) insert(i int, m rxMapping) int {
 	if s.head > 0 && len(s.list) == cap(s.list) {
 		n := copy(s.list, s.list[s.head:])
 		s.list = s.list[:n]
@@ -101,6 +101,7 @@ func (s *rxMappings) insert(i int, m rxMapping) {
 	s.list = append(s.list, rxMapping{})
 	copy(s.list[i+1:], s.list[i:])
 	s.list[i] = m
+	return i
 }
 
 // dropBelow forgets the mappings that end at or before pos.

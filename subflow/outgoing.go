@@ -99,6 +99,7 @@ func (f *Subflow) ackOut(now time.Time, t packet.TCP) {
 	flags := t.Flags()
 	if flags&packet.FlagFIN != 0 && !f.finSent {
 		f.finSent, f.finSeq = true, at
+		f.sender.Finish()
 		f.SetClosing()
 	}
 	f.sendAck(now, at, flags)

@@ -59,6 +59,8 @@ type Sender struct {
 	cc     congestion.Controller
 	mss    int
 	closed bool
+	// finished: nothing leaves for the first time any more.
+	finished bool
 
 	queue sendQueue
 	board scoreboard
@@ -154,7 +156,7 @@ func (s *Sender) Quantum() int {
 // is queued and that window is closed it is one segment, to probe the window with. On a
 // paced subflow only little may wait, so that decisions are made late.
 func (s *Sender) Room() int {
-	if s.closed {
+	if s.closed || s.finished {
 		return 0
 	}
 	empty := s.Queued() == 0
@@ -184,7 +186,7 @@ func (s *Sender) Room() int {
 // its Span: the reference is released when all its bytes are acknowledged, or by Close. It
 // takes more than Room, which then waits. Call Run after.
 func (s *Sender) Place(now time.Time, c Chunk) {
-	if s.closed || c.Data.Len() == 0 {
+	if s.closed || s.finished || c.Data.Len() == 0 {
 		c.Data.Release()
 		return
 	}
@@ -225,12 +227,16 @@ func (s *Sender) Close() {
 	s.board = scoreboard{}
 }
 
+// Finish stops new data for good, because a FIN takes the next sequence number: what was
+// placed and not yet sent stays behind. What was sent is still retransmitted.
+func (s *Sender) Finish() { s.finished = true }
+
 // windowClosed reports whether the peer takes nothing at all.
 func (s *Sender) windowClosed() bool { return s.edge <= s.una }
 
 // windowRoom is what the peer's window leaves for new bytes.
 func (s *Sender) windowRoom() int {
-	if s.edge <= s.nxt {
+	if s.edge <= s.nxt || s.finished {
 		return 0
 	}
 	return int(s.edge - s.nxt)
@@ -254,10 +260,15 @@ func (s *Sender) BytesSent() uint64 { return s.nxt }
 func (s *Sender) BytesAcked() uint64 { return s.una }
 
 // Drained reports whether everything placed is sent and acknowledged.
-func (s *Sender) Drained() bool { return s.una == s.queue.end }
+func (s *Sender) Drained() bool { return s.una == s.queue.end || s.finished && s.una == s.nxt }
 
 // Unsent is the number of bytes placed and not yet sent.
-func (s *Sender) Unsent() int { return int(s.queue.end - s.nxt) }
+func (s *Sender) Unsent() int {
+	if s.finished {
+		return 0
+	}
+	return int(s.queue.end - s.nxt)
+}
 
 // InFlight is the number of bytes sent and neither acknowledged, nor SACKed, nor lost.
 func (s *Sender) InFlight() int { return s.board.inFlight }

@@ -51,7 +51,7 @@ func (w *World) Host(name string) *Host {
 func (h *Host) Name() string { return h.name }
 
 func (h *Host) arrive(at *End, b []byte) {
-	at.inbox.put(b)
+	at.deliver(b)
 	h.w.unsettled = true
 }
 

@@ -1,0 +1,116 @@
+package simnet
+
+import (
+	"math"
+	"time"
+)
+
+// transmitter is what sends the packets of a direction one after the other. The
+// direction's lock guards it.
+type transmitter struct {
+	b     []byte        // being sent, nil if none is
+	left  float64       // bits of it still to send
+	since time.Duration // when left was right
+	done  *event        // the end of sending; nil if that is not in sight
+	trace *Trace        // in place of a rate, see Follow
+	from  time.Duration // when the trace began
+}
+
+// nominal is the rate for a queue to reckon with, 0 if it is not a number.
+func (t *transmitter) nominal(rate Rate) Rate {
+	if t.trace != nil {
+		return 0
+	}
+	return rate
+}
+
+// progress reckons what has been sent at a rate since the last time.
+func (t *transmitter) progress(now time.Duration, rate Rate) {
+	if t.b != nil && t.trace == nil {
+		if rate > 0 {
+			t.left = max(0, t.left-(now-t.since).Seconds()*float64(rate))
+		}
+		t.since = now
+	}
+}
+
+// transmit begins to send what is next, if nothing is being sent. d.mu is held.
+func (d *Direction) transmit() {
+	for d.tx.b == nil {
+		p, some := d.dequeue()
+		if !some {
+			return
+		}
+		d.tx.b, d.tx.left, d.tx.since = p.b, float64(len(p.b)*8), d.w.Elapsed()
+		d.reschedule()
+	}
+}
+
+func (d *Direction) dequeue() (waiting, bool) {
+	if c := d.shape.Queue.CoDel; c != nil {
+		return d.codel.dequeue(c, &d.queue, d.w.Elapsed(), d.shape.mtu(), func(b []byte) { d.drop(DroppedAQM, b) })
+	}
+	if d.queue.len() == 0 {
+		return waiting{}, false
+	}
+	return d.queue.pop(), true
+}
+
+// reschedule finds out anew when the present packet has been sent. d.mu is held.
+func (d *Direction) reschedule() {
+	t := &d.tx
+	d.w.cancel(t.done)
+	t.done = nil
+	if t.b == nil {
+		return
+	}
+	now, rate := d.w.Elapsed(), d.shape.Rate
+	switch {
+	case t.trace != nil:
+		t.done = d.w.later(t.trace.next(now, t.from), d.opportunity)
+	case rate < 0: // Change will come back
+	case rate == 0:
+		d.finish()
+	default:
+		wait := time.Duration(math.Ceil(t.left * float64(time.Second) / float64(rate)))
+		t.done = d.w.later(now+wait, d.sent)
+	}
+}
+
+// finish: the present packet has been sent.
+func (d *Direction) finish() {
+	b := d.tx.b
+	d.tx.b, d.tx.done = nil, nil
+	d.propagate(b)
+}
+
+// sent runs when the present packet has been sent; the driver calls it.
+func (d *Direction) sent() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.tx.b == nil {
+		return // went down just now
+	}
+	d.finish()
+	d.transmit()
+}
+
+// opportunity runs when the trace lets some bytes pass; the driver calls it.
+func (d *Direction) opportunity() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for budget := float64(opportunityBytes * 8); budget > 0 && d.tx.b != nil && d.tx.trace != nil; {
+		if d.tx.left > budget {
+			d.tx.left -= budget
+			break
+		}
+		budget -= d.tx.left
+		b := d.tx.b
+		d.tx.b = nil
+		d.propagate(b)
+		if p, some := d.dequeue(); some {
+			d.tx.b, d.tx.left = p.b, float64(len(p.b)*8)
+		}
+	}
+	d.reschedule()
+}
