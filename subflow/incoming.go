@@ -75,7 +75,7 @@ func (f *Subflow) resetIn(now time.Time, t packet.TCP, set *option.Set) bool {
 	if r, ok := set.Reset(); ok {
 		f.peerReset.Reason, f.peerReset.Transient = r.Reason, r.Transient
 	}
-	if fc, ok := set.FastClose(); ok && at == f.rcvNxt {
+	if fc, ok := set.FastClose(); ok {
 		f.Owner.OnOption(now, f, fc)
 	}
 	f.translateIn(t)
@@ -161,7 +161,7 @@ func (f *Subflow) optionsIn(now time.Time, t packet.TCP, set *option.Set, n int)
 	if !f.checkPresence(now, t, dss, n) {
 		return f.Shared.Mode == Plain // goes on as plain TCP, or the subflow was reset
 	}
-	if at := seq.SSN(t.Seq()); at == f.rcvNxt && set.HasMPTCP() {
+	if set.HasMPTCP() && f.rcvNxt.LessEq(seq.SSN(t.Seq())) {
 		f.signalsIn(now, set)
 	}
 	return true

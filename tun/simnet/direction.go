@@ -82,6 +82,7 @@ func (d *Direction) Change(f func(s *Shape)) {
 	d.tx.progress(d.w.Elapsed(), d.shape.Rate)
 	d.shape = s
 	d.reschedule()
+	d.transmit()
 }
 
 // SetUp says whether packets pass. When they no longer do, those that wait and those on

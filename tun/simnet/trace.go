@@ -61,9 +61,13 @@ func (t *Trace) Rate() Rate {
 	return Rate(float64(len(t.at)) * opportunityBytes * 8 / t.period.Seconds())
 }
 
-// index is how many opportunities have passed at a time since the beginning.
-func (t *Trace) index(since time.Duration) int {
-	rounds, rest := int(since/t.period), since%t.period
+// first is the number of the first opportunity not before a time since the beginning.
+func (t *Trace) first(since time.Duration) int {
+	if since <= 0 {
+		return 0
+	}
+	before := since - 1
+	rounds, rest := int(before/t.period), before%t.period
 	return rounds*len(t.at) + sort.Search(len(t.at), func(i int) bool { return t.at[i] > rest })
 }
 
@@ -85,8 +89,9 @@ func (d *Direction) Follow(t *Trace) {
 	defer d.mu.Unlock()
 	now := d.w.Elapsed()
 	d.tx.progress(now, d.shape.Rate)
-	d.tx.trace, d.tx.from, d.tx.used, d.tx.since = t, now, 0, now
+	d.tx.trace, d.tx.from, d.tx.chance, d.tx.since = t, now, 0, now
 	d.reschedule()
+	d.transmit()
 }
 
 // FollowRates changes Shape.Rate step after step, beginning now, and over again after the
@@ -108,7 +113,7 @@ func (d *Direction) FollowRates(steps []RateStep) (stop func()) {
 		s := steps[i%len(steps)]
 		i++
 		d.Change(func(shape *Shape) { shape.Rate = s.Rate })
-		d.w.later2(next, s.For)
+		d.w.schedule(next, d.w.Elapsed()+s.For)
 	}
 	next.run = step
 	step()

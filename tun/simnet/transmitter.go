@@ -12,8 +12,10 @@ type transmitter struct {
 	left  float64       // bits of it still to send
 	since time.Duration // when left was right
 	done  *event        // the end of sending; nil if that is not in sight
-	trace *Trace        // in place of a rate, see Follow
-	from  time.Duration // when the trace began
+
+	trace  *Trace        // in place of a rate, see Follow
+	from   time.Duration // when the trace began
+	chance int           // the number of the first opportunity of the trace not yet used
 }
 
 // nominal is the rate for a queue to reckon with, 0 if it is not a number.
@@ -67,7 +69,8 @@ func (d *Direction) reschedule() {
 	now, rate := d.w.Elapsed(), d.shape.Rate
 	switch {
 	case t.trace != nil:
-		t.done = d.w.later(t.trace.next(now, t.from), d.opportunity)
+		t.chance = max(t.chance, t.trace.first(now-t.from))
+		t.done = d.w.later(t.from+t.trace.when(t.chance), d.opportunity)
 	case rate < 0: // Change will come back
 	case rate == 0:
 		d.finish()
@@ -99,6 +102,7 @@ func (d *Direction) sent() {
 func (d *Direction) opportunity() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.tx.chance++
 	for budget := float64(opportunityBytes * 8); budget > 0 && d.tx.b != nil && d.tx.trace != nil; {
 		if d.tx.left > budget {
 			d.tx.left -= budget

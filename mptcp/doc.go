@@ -1,0 +1,60 @@
+// Package mptcp is Multipath TCP (RFC 8684) in userspace: a host with several packet
+// devices, each a path, and connections whose byte stream runs over all of them at
+// once. A connection is a net.Conn; it survives the loss of any path and adds up what
+// the paths carry.
+//
+// # Usage
+//
+// A Host is made once, given its devices, and used like package net:
+//
+//	host, err := mptcp.NewHost(nil)
+//	dev, err := tun.Open("wifi") // a TUN interface that the system routes
+//	err = host.AddDevice(dev, netip.MustParsePrefix("10.1.1.2/24"))
+//	// ... and more devices, now or later; they may also go away again
+//
+//	conn, err := host.Dial(ctx, "tcp", "192.0.2.1:443")
+//
+//	listener, err := host.Listen("tcp", ":443")
+//	conn, err := listener.Accept()
+//
+// Host.DialContext fits http.Transport. The peer may be this package, Linux (5.6 and
+// later, version 1 of the protocol), Apple's systems, or a host without Multipath TCP:
+// then the connection is plain TCP, and Conn.Info says why.
+//
+// # Choosing paths, subflows and rates
+//
+// Three policies plug in through Config, by name or as an implementation of one's own:
+// package scheduler decides which subflow takes the next bytes, package pathmgr which
+// subflows there are, package subflow/congestion how fast each one sends.
+//
+// # Ending, and errors
+//
+// CloseWrite ends one's own stream and goes on reading. Close returns at once and lets
+// what was written be delivered in the background; Wait tells when the peer has
+// confirmed it. Abort drops everything and resets. Errors are *net.OpError around causes
+// that errors.Is knows: os.ErrDeadlineExceeded, net.ErrClosed, syscall.ECONNRESET,
+// syscall.ECONNREFUSED, syscall.ETIMEDOUT; *SubflowResetError has the reason of a reset.
+//
+// A Write or Read that waits ends at its deadline or when the connection is closed; Dial
+// and Wait end with their context.
+//
+// # What a path's end means
+//
+// A subflow that is reset, or whose device goes away, ends; one that stays silent is
+// first left out (its unacknowledged data is sent elsewhere) and given up later. A
+// connection without any subflow waits for one for Config.BreakTimeout.
+//
+// # Where the RFC is
+//
+//	keys, MP_CAPABLE, fallback     section 3.1, 3.7   subflow/handshake.go
+//	MP_JOIN                        section 3.2        subflow/handshake.go, hook.go
+//	mappings, DATA_ACK, windows    section 3.3.1-5    subflow/incoming.go, subflow/outgoing.go
+//	reinjection                    section 3.3.6      placed.go, service.go
+//	DATA_FIN, closing              section 3.3.3      state.go, service.go
+//	MP_FASTCLOSE, MP_TCPRST        section 3.5, 3.6   state.go, owner.go
+//	ADD_ADDR, REMOVE_ADDR          section 3.4        owner.go (receiving)
+//
+// # Limitations
+//
+// README.md lists what is not there yet.
+package mptcp
