@@ -41,6 +41,10 @@ type Config struct {
 	// BreakTimeout is how long a connection without any subflow lives on and waits for a
 	// path (break before make). Default: 60 s; negative: it ends at once.
 	BreakTimeout time.Duration
+	// KeepAlive is after how long without anything from the peer an idle subflow is probed, and
+	// how long each of nine probes waits for an answer before the subflow is reset. Default:
+	// 15 s; negative: never.
+	KeepAlive time.Duration
 	// MaxSubflows bounds the subflows of one connection, the initial one included, those that
 	// the peer opens among them. Default: 8.
 	MaxSubflows int

@@ -138,7 +138,7 @@ func (c *Conn) act(f func()) {
 	c.actions = append(c.actions, f)
 	if !c.actRunning {
 		c.actRunning = true
-		go c.runActions()
+		c.host.spawn(c.runActions)
 	}
 }
 

@@ -31,7 +31,8 @@ type Host struct {
 	rand  io.Reader
 	log   *slog.Logger
 	stack *netstack.Stack
-	leave func() // unregisters the host from its environment
+	leave func()         // unregisters the host from its environment
+	spawn func(f func()) // runs f in a goroutine of its own
 
 	mu        sync.RWMutex
 	closed    bool
@@ -48,7 +49,7 @@ type Host struct {
 // error that names the field if one is out of range.
 func NewHost(cfg *Config) (*Host, error) {
 	h := &Host{
-		clock: clock.Real{}, rand: rand.Reader, leave: func() {},
+		clock: clock.Real{}, rand: rand.Reader, leave: func() {}, spawn: func(f func()) { go f() },
 		batch: map[*netstack.Link]*batch{}, flows: map[flowKey]*sub{}, tokens: map[option.Token]*Conn{},
 		conns: map[*Conn]struct{}{}, listeners: map[*Listener]struct{}{},
 	}
@@ -62,6 +63,9 @@ func NewHost(cfg *Config) (*Host, error) {
 	stackRand := h.rand
 	if env := h.cfg.Environment; env != nil {
 		h.clock, h.rand, stackRand = env, env.Rand(), env.Rand()
+		// As an event of the environment f has its place in the order of things; a goroutine
+		// would race with the one that started it.
+		h.spawn = func(f func()) { env.AfterFunc(0, f) }
 	}
 	stack, err := netstack.New(&netstack.Config{
 		Hook: hook{h}, Clock: h.clock, Rand: stackRand, ReceiveBuffer: h.cfg.ReceiveBuffer + h.cfg.ReceiveBuffer/4 + 1<<20, TimeWait: timeWait,
@@ -110,6 +114,9 @@ func (cfg *Config) setDefaults() error {
 		if *d == 0 {
 			*d = 60 * time.Second
 		}
+	}
+	if cfg.KeepAlive == 0 {
+		cfg.KeepAlive = 15 * time.Second
 	}
 	if cfg.CloseTimeout < 0 {
 		return errors.New("mptcp: Config.CloseTimeout is negative; Close has to end some time")

@@ -160,6 +160,11 @@ func (c *Conn) OnReset(_ time.Time, f *subflow.Subflow, why *subflow.ResetError)
 		return
 	}
 	c.logf("resetting subflow", s, slog.Any("why", why))
+	c.resetSub(s, why)
+}
+
+// resetSub ends a subflow with a RST. c.mu is held.
+func (c *Conn) resetSub(s *sub, why error) {
 	ep := s.ep
 	c.subDown(s, why)
 	if ep != nil {

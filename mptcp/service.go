@@ -57,6 +57,7 @@ func (c *Conn) service(now time.Time) {
 		}
 	}
 	c.probeWindow(now)
+	c.keepAlive(now)
 	c.arm(now)
 }
 
@@ -233,6 +234,7 @@ func (c *Conn) arm(now time.Time) {
 		if !s.down {
 			add(s.next)
 			add(s.thirdAt)
+			add(s.aliveAt)
 		}
 	}
 	if at.IsZero() || !c.timerAt.IsZero() && !at.Before(c.timerAt) {

@@ -29,17 +29,19 @@ type sub struct {
 	link *netstack.Link
 	ep   *netstack.Endpoint // nil until the handshake of a responder has passed below
 
-	readPos    seq.SSN // next byte to read from ep; valid when hasPos
-	hasPos     bool
-	next       time.Time // when the sender wants to run
-	thirdAt    time.Time // when the third packet of a join is sent again
-	thirds     int
-	stale      bool
-	down       bool // pathmgr has been told of the end
-	release    bool // ep is to be closed once it is empty
-	failed     bool // and with a RST, since the subflow ended with an error
-	finAsked   bool // CloseWrite of ep has been asked for (plain TCP)
-	abortLater bool // ep is to be reset as soon as it is attached
+	readPos     seq.SSN // next byte to read from ep; valid when hasPos
+	hasPos      bool
+	next        time.Time // when the sender wants to run
+	thirdAt     time.Time // when the third packet of a join is sent again
+	thirds      int
+	stale       bool
+	aliveAt     time.Time // when it is looked whether the peer is still there
+	aliveProbes int
+	down        bool // pathmgr has been told of the end
+	release     bool // ep is to be closed once it is empty
+	failed      bool // and with a RST, since the subflow ended with an error
+	finAsked    bool // CloseWrite of ep has been asked for (plain TCP)
+	abortLater  bool // ep is to be reset as soon as it is attached
 }
 
 // newSub makes a subflow of c. c.mu is held.

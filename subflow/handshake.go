@@ -79,7 +79,7 @@ func (f *Subflow) synIn(now time.Time, t packet.TCP, set *option.Set) bool {
 	isAck := t.Flags()&packet.FlagACK != 0
 	switch {
 	case f.Role == Responder && !isAck && f.state <= SynReceived:
-		f.learnPeer(t, set)
+		f.learnPeer(now, t, set)
 		f.state = SynReceived
 		if f.Kind == Join {
 			return f.joinSynIn(set)
@@ -90,7 +90,7 @@ func (f *Subflow) synIn(now time.Time, t packet.TCP, set *option.Set) bool {
 		if seq.SSN(t.Ack()) != f.iss.Add(1) {
 			return true // the endpoint answers with RST
 		}
-		f.learnPeer(t, set)
+		f.learnPeer(now, t, set)
 		f.rcvNxt = f.irs.Add(1)
 		if f.synCount == 1 {
 			f.rtt = now.Sub(f.synAt)
@@ -112,7 +112,8 @@ func (f *Subflow) synIn(now time.Time, t packet.TCP, set *option.Set) bool {
 }
 
 // learnPeer takes over what the peer's SYN says of TCP.
-func (f *Subflow) learnPeer(t packet.TCP, set *option.Set) {
+func (f *Subflow) learnPeer(now time.Time, t packet.TCP, set *option.Set) {
+	f.lastIn = now
 	f.irs = seq.SSN(t.Seq())
 	f.accounted = f.irs.Add(1)
 	f.advEdge, f.edge = f.accounted.Add(f.synWindow), f.accounted

@@ -87,6 +87,7 @@ func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *opt
 	at, ack := seq.SSN(t.Seq()), seq.SSN(t.Ack())
 	payload := p.Head[t.HeaderLen():min(t.TotalLen(), len(p.Head))]
 	sentEnd := seq.SSN(f.sender.SentEnd())
+	f.lastIn = now
 	if t.Flags()&packet.FlagACK == 0 || f.sndMax(sentEnd).Less(ack) {
 		return false // acknowledges what was never sent (RFC 5961 section 5)
 	}

@@ -70,6 +70,7 @@ type Subflow struct {
 	finTaken  bool // and the endpoint has accepted it
 	finAcked  bool // the peer has acknowledged our FIN
 	bytesIn   uint64
+	lastIn    time.Time // of the newest segment from the peer
 	edge      seq.SSN // right edge of the window that the endpoint below offers
 	advEdge   seq.SSN // right edge of what has been advertised
 
@@ -112,6 +113,9 @@ func (f *Subflow) PeerWindow() int { return f.peerWindow }
 
 // BytesReceived counts the payload bytes received in order.
 func (f *Subflow) BytesReceived() uint64 { return f.bytesIn }
+
+// LastReceived is when the newest segment came from the peer.
+func (f *Subflow) LastReceived() time.Time { return f.lastIn }
 
 // PeerReset is what the peer's RST said, or nil.
 func (f *Subflow) PeerReset() *ResetError { return f.peerReset }

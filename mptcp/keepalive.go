@@ -1,0 +1,42 @@
+package mptcp
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/gomptcp/gomptcp/option"
+)
+
+// keepAliveProbes is how many probes may stay unanswered.
+const keepAliveProbes = 9
+
+// keepAlive probes the subflows from which nothing has come for Config.KeepAlive, and
+// resets those that answer no probe (RFC 9293 section 3.8.4). While data is in flight its
+// retransmission timer does the same. c.mu is held.
+func (c *Conn) keepAlive(now time.Time) {
+	idle := c.host.cfg.KeepAlive
+	if idle < 0 {
+		return
+	}
+	for _, s := range c.subs {
+		if !s.isUsable() || !s.Sender().Drained() {
+			s.aliveAt = time.Time{}
+			continue
+		}
+		if due := s.LastReceived().Add(idle); now.Before(due) {
+			s.aliveAt, s.aliveProbes = due, 0
+			continue
+		}
+		if now.Before(s.aliveAt) {
+			continue
+		}
+		if s.aliveProbes == keepAliveProbes {
+			s.SetResetOption(option.Reset{Reason: option.ReasonPerformance, Transient: true})
+			c.resetSub(s, syscall.ETIMEDOUT)
+			return
+		}
+		s.SendProbe(now)
+		s.aliveProbes++
+		s.aliveAt = now.Add(idle)
+	}
+}
