@@ -23,9 +23,9 @@ type pair struct {
 
 func newPair(t testing.TB, paths int, cfg tun.PipeConfig, client, server *Config) *pair {
 	t.Helper()
-	c, err := NewHost(client)
+	c, err := NewHost(overPipes(client))
 	require.NoError(t, err)
-	s, err := NewHost(server)
+	s, err := NewHost(overPipes(server))
 	require.NoError(t, err)
 	for i := range paths {
 		net := byte(i + 1)
@@ -40,6 +40,18 @@ func newPair(t testing.TB, paths int, cfg tun.PipeConfig, client, server *Config
 		require.NoError(t, s.Close())
 	})
 	return &pair{t, c, s}
+}
+
+// overPipes returns cfg with a path manager that knows where pipes lead.
+func overPipes(cfg *Config) *Config {
+	var c Config
+	if cfg != nil {
+		c = *cfg
+	}
+	if c.PathManager == nil {
+		c.PathManager = newParallel
+	}
+	return &c
 }
 
 // connect returns both ends of a connection to the server's first address.

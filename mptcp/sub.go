@@ -226,9 +226,11 @@ func (c *Conn) releaseEmpty() {
 	c.subs = keep
 }
 
-// unread reports whether the application has not yet got all that s received.
+// unread reports whether s holds bytes that the application may still need: also those
+// behind a gap, which count as received and do not come again.
 func (s *sub) unread() bool {
-	return s.ep != nil && s.position().Less(s.Accounted()) && s.conn.rx.read.Less(s.conn.dataEnd())
+	c := s.conn
+	return s.ep != nil && s.position().Less(s.Accounted()) && !(c.rx.eof && c.rx.read == c.dataEnd())
 }
 
 // position is the sequence number of the next byte to read from the endpoint.

@@ -34,8 +34,6 @@ func (f *Subflow) Incoming(now time.Time, p *tun.Packet, t packet.TCP) bool {
 		return f.synIn(now, t, &set)
 	}
 	switch f.state {
-	case Closed:
-		return f.closedIn(t)
 	case Idle, SynSent:
 		return true // the endpoint answers
 	case SynReceived:
@@ -48,17 +46,9 @@ func (f *Subflow) Incoming(now time.Time, p *tun.Packet, t packet.TCP) bool {
 	return f.segmentIn(now, p, t, &set)
 }
 
-// closedIn handles a segment for a subflow that is over: the endpoint below may still have
-// to close, and sees what it is used to. A subflow without a sender was never translated.
-func (f *Subflow) closedIn(t packet.TCP) bool {
-	if f.sender != nil {
-		t.SetAck(f.inAck(seq.SSN(t.Ack())))
-		hideSACK(t)
-	}
-	return true
-}
-
-// translateIn is all that is left to do for a segment of a subflow that is over.
+// translateIn makes a segment what the endpoint below is used to: the acknowledgment in its
+// own numbers, and no SACK of what it never sent. A subflow without a sender was never
+// translated. For one that is over nothing else is left to do.
 func (f *Subflow) translateIn(t packet.TCP) {
 	if f.sender != nil && t.Flags()&packet.FlagACK != 0 {
 		t.SetAck(f.inAck(seq.SSN(t.Ack())))
@@ -112,7 +102,8 @@ func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *opt
 	}
 	f.ackIn(now, t, set, len(payload))
 	if f.state == Closed {
-		return f.closedIn(t)
+		f.translateIn(t)
+		return true
 	}
 	if f.Shared.Mode == MPTCP && f.Shared.Checksum && !f.sum(at, payload) {
 		return false
@@ -155,6 +146,9 @@ func (f *Subflow) optionsIn(now time.Time, t packet.TCP, set *option.Set, n int)
 		hasDSS = true
 	} else if hasDSS && (dss.HasAck || dss.HasMap) {
 		f.confirm()
+	}
+	if _, third := set.JoinAck(); third && f.Kind == Join && f.Role == Responder {
+		f.SendAck(now) // again: the fourth packet was lost (8684-3.2-15)
 	}
 	if hasDSS && !f.dssIn(now, t, dss, n) {
 		return false
