@@ -16,6 +16,7 @@ import (
 
 	"github.com/gomptcp/gomptcp/internal/packet"
 	"github.com/gomptcp/gomptcp/option"
+	"github.com/gomptcp/gomptcp/scheduler"
 	"github.com/gomptcp/gomptcp/tun"
 )
 
@@ -101,13 +102,13 @@ func TestOptionsStripped(t *testing.T) {
 // 8684-3.7-07: a path that changes bytes of a join and mends TCP's checksum: the subflow is
 // reset, the data goes over the other one, and nothing that was good is lost.
 func TestCorruptingPath(t *testing.T) {
-	p := newFiltered(t, 2, tun.PipeConfig{}, &Config{Checksum: true}, nil)
+	p := newFiltered(t, 2, tun.PipeConfig{}, &Config{Checksum: true, Scheduler: scheduler.RoundRobin}, nil)
 	c, s := p.connectFully(2)
 	watch(t, 15*time.Second, c, s)
 	count := 0
 	p.dev[1][0].set(tcpOnly(func(p tun.Packet, v packet.TCP) []tun.Packet {
 		if v.PayloadLen() > 0 {
-			if count++; count > 20 {
+			if count++; count > 3 {
 				p = keep(p)
 				p.Payload[0][len(p.Payload[0])/2] ^= 0x40
 			}

@@ -3,6 +3,7 @@ package mptcp
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/gomptcp/gomptcp/internal/seq"
@@ -124,7 +125,7 @@ func (c *Conn) OnPeerFin(_ time.Time, f *subflow.Subflow) {
 func (c *Conn) OnOption(now time.Time, f *subflow.Subflow, o option.Option) {
 	switch o := o.(type) {
 	case option.FastClose:
-		if o.ReceiverKey == c.shared.LocalKey {
+		if o.ReceiverKey == c.shared.LocalKey && c.phase == open {
 			c.abortSubs(option.Reset{Reason: option.ReasonUnspecified})
 			c.fail(ErrFastClosed)
 		}
@@ -160,17 +161,20 @@ func (c *Conn) OnReset(_ time.Time, f *subflow.Subflow, why *subflow.ResetError)
 		return
 	}
 	c.logf("resetting subflow", s, slog.Any("why", why))
+	s.SetResetOption(option.Reset{Reason: why.Reason, Transient: why.Transient})
 	c.resetSub(s, why)
 }
 
-// resetSub ends a subflow with a RST. c.mu is held.
+// resetSub ends a subflow with a RST. What it has acknowledged at the data level does not
+// come again, so the endpoint is aborted only when that has been read; the peer is told at
+// once. c.mu is held.
 func (c *Conn) resetSub(s *sub, why error) {
-	ep := s.ep
 	c.subDown(s, why)
-	if ep != nil {
-		c.act(ep.Abort)
-	} else {
+	switch {
+	case s.ep == nil:
 		s.abortLater = true
+	case slices.Contains(c.subs, s):
+		s.SendReset(c.host.clock.Now())
 	}
 }
 

@@ -64,7 +64,13 @@ func (c *Conn) Abort() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rx.closed = true
-	if c.phase != dead {
+	switch c.phase {
+	case dead:
+	case finished:
+		// Both streams have ended: the peer may still be reading its last bytes, which a
+		// MP_FASTCLOSE would take from it.
+		c.die()
+	default:
 		c.abortSubs(option.FastClose{ReceiverKey: c.shared.RemoteKey})
 		c.fail(errClosed)
 	}

@@ -210,7 +210,7 @@ func (c *Conn) afterSubDown(err error) {
 func (c *Conn) releaseEmpty() {
 	keep := c.subs[:0]
 	for _, s := range c.subs {
-		if !s.release || (!c.rx.closed && c.err == nil && s.unread()) {
+		if !s.release || (c.err == nil && !(c.rx.closed && c.phase == dead) && s.unread()) {
 			keep = append(keep, s)
 			continue
 		}

@@ -29,6 +29,7 @@ func (f *Subflow) synOut(now time.Time, t packet.TCP) option.Option {
 	if f.Role == Responder {
 		f.rcvNxt = seq.SSN(t.Ack())
 		f.advEdge = f.rcvNxt.Add(f.synWindow)
+		f.edge = f.advEdge
 		// SYN cookies leave options out; what is not in the SYN/ACK is not in use.
 		if _, ok := set.Timestamps(); !ok {
 			f.timestamps = false
@@ -116,7 +117,8 @@ func (f *Subflow) learnPeer(now time.Time, t packet.TCP, set *option.Set) {
 	f.lastIn = now
 	f.irs = seq.SSN(t.Seq())
 	f.accounted = f.irs.Add(1)
-	f.advEdge, f.edge = f.accounted.Add(f.synWindow), f.accounted
+	f.advEdge = f.accounted.Add(f.synWindow)
+	f.edge = f.advEdge
 	f.peerWindow = int(t.Window())
 	if mss, ok := set.MSS(); ok {
 		f.peerMSS = int(mss)
@@ -259,9 +261,6 @@ func (f *Subflow) thirdIn(now time.Time, t packet.TCP, set *option.Set) bool {
 	f.state = Established
 	f.startSender(now)
 	f.Owner.OnTCPEstablished(now, f)
-	if f.Kind == Join {
-		f.SendAck(now) // the fourth packet (8684-3.2-15)
-	}
 	f.Owner.OnUsable(now, f)
 	return true
 }

@@ -172,6 +172,17 @@ func TestOpenerOddSynAck(t *testing.T) {
 	}
 }
 
+// The first data of a responder shows a window, though the endpoint has sent no ACK yet.
+func TestResponderFirstDataHasWindow(t *testing.T) {
+	p := newScript(t, setup{role: Responder})
+	p.synIn(capable(option.CapableSyn, sha))
+	p.synAck()
+	p.ack(0, 0, capable(option.CapableAck, sha, keyB, keyA))
+	for _, s := range p.place(10) {
+		require.NotZero(t, s.Window())
+	}
+}
+
 // 8684-3.1-24: flag C is kept for the path manager.
 func TestDenyJoin(t *testing.T) {
 	p := newScript(t, setup{})
@@ -426,6 +437,7 @@ func TestJoinVectors(t *testing.T) {
 	require.Equal(t, packet.FlagACK, p.last().Flags())
 	require.True(t, p.last().Has(option.SubtypeDSS))
 	require.Empty(t, p.last().payload)
+	require.NotZero(t, p.last().Window(), "what the SYN/ACK has shown")
 }
 
 // 8684-3.2-07: our own wish for a backup goes out in both roles.

@@ -148,7 +148,7 @@ func (f *Subflow) optionsIn(now time.Time, t packet.TCP, set *option.Set, n int)
 		f.confirm()
 	}
 	if _, third := set.JoinAck(); third && f.Kind == Join && f.Role == Responder {
-		f.SendAck(now) // again: the fourth packet was lost (8684-3.2-15)
+		f.SendAck(now) // the fourth packet, also when the first was lost (8684-3.2-15)
 	}
 	if hasDSS && !f.dssIn(now, t, dss, n) {
 		return false

@@ -69,10 +69,19 @@ func (f *Subflow) sendRST(now time.Time, t packet.TCP) {
 	if f.sender != nil {
 		at = f.outSeq(t.Seq(), seq.SSN(f.sender.SentEnd()))
 	}
-	opts := f.opts[:0]
-	if f.timestamps {
-		opts = option.AppendTimestamps(opts, f.tsNow(now), f.tsRecent)
+	f.sendResetSegment(now, at, t.Ack(), t.Flags())
+}
+
+// SendReset sends a RST of our own: the endpoint below lives on for what is still to be read
+// from it.
+func (f *Subflow) SendReset(now time.Time) {
+	if f.sender != nil {
+		f.sendResetSegment(now, f.ackSeq(), uint32(f.rcvNxt), packet.FlagRST|packet.FlagACK)
 	}
+}
+
+func (f *Subflow) sendResetSegment(now time.Time, at seq.SSN, ack uint32, flags uint8) {
+	opts := f.timestampsOption(now)
 	if f.Shared.Mode == MPTCP || f.Kind == Join {
 		if f.failWith != nil {
 			opts = f.failWith.AppendTo(opts)
@@ -81,7 +90,7 @@ func (f *Subflow) sendRST(now time.Time, t packet.TCP) {
 			opts = f.resetWith.AppendTo(opts)
 		}
 	}
-	f.send(uint32(at), t.Ack(), t.Flags(), 0, option.Pad(opts, 0), nil, 0, 0)
+	f.send(uint32(at), ack, flags, 0, option.Pad(opts, 0), nil, 0, 0)
 }
 
 // ackOut sends an ACK or FIN of the endpoint. What the endpoint acknowledges is

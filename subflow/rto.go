@@ -55,6 +55,8 @@ type retransmitTimer struct {
 	base time.Time
 	// backoffs counts timeouts in a row without progress, probes those of a closed window.
 	backoffs, probes int
+	// unanswered counts the probes since the peer's last ACK.
+	unanswered int
 }
 
 // deadline is when the timer fires; zero: it does not run.
@@ -76,6 +78,7 @@ func (s *Sender) onTimeout(now time.Time) {
 	switch {
 	case s.windowClosed():
 		s.rtx.probes++
+		s.rtx.unanswered++
 		s.sendWindowProbe(now)
 	default:
 		s.rtx.backoffs++

@@ -280,8 +280,9 @@ func (s *Sender) Queued() int { return int(s.queue.end - s.una) }
 // window, or when the queue was last empty and something was placed.
 func (s *Sender) LastProgress() time.Time { return s.lastProgress }
 
-// Backoffs is the number of retransmission timeouts in a row without progress.
-func (s *Sender) Backoffs() int { return s.rtx.backoffs }
+// Backoffs is the number of retransmission timeouts, or of probes of a closed window, in a
+// row to which the peer has not answered. The last probe does not count yet.
+func (s *Sender) Backoffs() int { return max(s.rtx.backoffs, s.rtx.unanswered-1) }
 
 // Outstanding calls fn for every run of bytes that is placed here and not yet cumulatively
 // acknowledged, in order, until fn returns false: what has to be sent elsewhere when

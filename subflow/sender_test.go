@@ -605,3 +605,19 @@ func BenchmarkSender(b *testing.B) {
 		s.OnAck(now, ack)
 	}
 }
+
+// A peer that answers no probe of its closed window is silent; one that does is not.
+func TestSenderUnansweredProbes(t *testing.T) {
+	s, _ := scripted(t, 0, nil)
+	s.place(simMSS)
+	now := ms(0)
+	for range 5 {
+		now = s.Run(now)
+		s.OnAck(now, &Ack{Seq: s.seqOf(0), Window: 0})
+	}
+	require.Zero(t, s.Backoffs())
+	for range 3 {
+		now = s.Run(now)
+	}
+	require.Positive(t, s.Backoffs())
+}

@@ -303,6 +303,7 @@ func (s *Sender) updateWindow(now time.Time, window int) bool {
 	if s.rtx.probes > 0 {
 		s.lastProgress = now // the peer answers our probes
 	}
+	s.rtx.unanswered = 0
 	if wasClosed && !s.windowClosed() {
 		s.reopen(now)
 	}

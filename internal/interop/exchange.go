@@ -26,6 +26,9 @@ type Flow struct {
 	// PauseAt: after so many bytes the reader pauses once, calling Pause. Nil: no pause.
 	PauseAt int64
 	Pause   func()
+	// HoldAt: after so many bytes the sender pauses once, calling Hold. Nil: no pause.
+	HoldAt int64
+	Hold   func()
 
 	// Sent counts the bytes that the sender's Write took, Received those read.
 	Sent, Received atomic.Int64
@@ -105,6 +108,7 @@ func (f *Flow) String() string {
 func (f *Flow) send(w Conn, seed byte) (sum [sha256.Size]byte, err error) {
 	h := sha256.New()
 	src := io.LimitReader(rand.NewChaCha8([32]byte{seed}), f.Bytes)
+	hold := f.Hold
 	buf := make([]byte, 256<<10)
 	for {
 		n, readErr := src.Read(buf)
@@ -113,9 +117,13 @@ func (f *Flow) send(w Conn, seed byte) (sum [sha256.Size]byte, err error) {
 		}
 		h.Write(buf[:n])
 		written, err := w.Write(buf[:n])
-		f.Sent.Add(int64(written))
+		sent := f.Sent.Add(int64(written))
 		if err != nil {
 			return sum, err
+		}
+		if hold != nil && sent >= f.HoldAt {
+			hold()
+			hold = nil
 		}
 	}
 	return [sha256.Size]byte(h.Sum(nil)), w.CloseWrite()

@@ -27,7 +27,8 @@ type kernelLab struct {
 
 func newKernelLab(t *testing.T, f Family) *kernelLab {
 	l := &kernelLab{server: NewNamespace(t), client: NewNamespace(t), family: f}
-	l.server.IP(t, fmt.Sprintf("address add %v/%d dev lo\nmptcp limits set subflow 4", f.KernelServer, f.KernelServer.BitLen()))
+	l.server.SetAddresses(t, "lo", single(f.KernelServer))
+	l.server.IP(t, "mptcp limits set subflow 4")
 	l.client.IP(t, "mptcp limits set subflow 4")
 	for i := range l.gates {
 		name, table := fmt.Sprintf("path%d", i+1), 101+i

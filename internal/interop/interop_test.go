@@ -84,12 +84,9 @@ func TestBlackHole(t *testing.T) {
 				cfg.Wrap = slowLink
 				lab := NewLab(t, cfg)
 				library, kernel := lab.Connect(t, true)
-				up, down := lab.flows(t)
+				up, down := lab.joinedFlows(t, library)
 				down.PauseAt = down.Bytes * 3 / 10
-				down.Pause = func() {
-					lab.awaitJoin(library)
-					lab.CutPath(i)
-				}
+				down.Pause = func() { lab.CutPath(i) }
 				lab.exchange(t, library, kernel, up, down)
 				require.Positive(t, lab.gates[i].Dropped(), "the path was in use when it died")
 				lab.requireMPTCP(t, library.Info())
@@ -104,10 +101,9 @@ func TestPathReturns(t *testing.T) {
 		cfg.Wrap = slowLink
 		lab := NewLab(t, cfg)
 		library, kernel := lab.Connect(t, true)
-		up, down := lab.flows(t)
+		up, down := lab.joinedFlows(t, library)
 		down.PauseAt = down.Bytes * 3 / 10
 		down.Pause = func() {
-			lab.awaitJoin(library)
 			lab.CutPath(0)
 			time.Sleep(3 * time.Second)
 			lab.RestorePath(0)
@@ -131,7 +127,7 @@ func TestReaderPauses(t *testing.T) {
 				lab.Peer.Sysctl(t, "net/ipv4/tcp_rmem", fmt.Sprint("4096 131072 ", buffer))
 				lab.Peer.Sysctl(t, "net/ipv4/tcp_wmem", fmt.Sprint("4096 131072 ", buffer))
 				library, kernel := lab.Connect(t, true)
-				up, down := lab.flows(t)
+				up, down := lab.joinedFlows(t, library)
 				flow := up
 				if reader == "library" {
 					flow = down
@@ -140,7 +136,6 @@ func TestReaderPauses(t *testing.T) {
 				var ahead int64
 				flow.PauseAt = flow.Bytes / 4
 				flow.Pause = func() {
-					lab.awaitJoin(library)
 					time.Sleep(3 * time.Second)
 					ahead = flow.Sent.Load() - flow.Received.Load()
 				}
@@ -190,15 +185,23 @@ func (l *Lab) flows(t *testing.T) (up, down *Flow) {
 	return &Flow{Bytes: n}, &Flow{Bytes: n}
 }
 
+// joinedFlows is like flows, but after a tenth of the bytes the senders wait until both
+// paths have a subflow: a small transfer would often be over before that.
+func (l *Lab) joinedFlows(t *testing.T, library *mptcp.Conn) (up, down *Flow) {
+	up, down = l.flows(t)
+	for _, f := range []*Flow{up, down} {
+		f.HoldAt = f.Bytes / 10
+		f.Hold = func() { l.awaitJoin(library) }
+	}
+	return up, down
+}
+
 // transferOverMPTCP connects, sends both ways, closes, and checks all that a transfer
 // without incidents must show.
 func (l *Lab) transferOverMPTCP(t *testing.T) mptcp.Info {
 	t.Helper()
 	library, kernel := l.Connect(t, true)
-	up, down := l.flows(t)
-	// On a fast machine a small transfer is over before the join.
-	down.PauseAt = down.Bytes / 2
-	down.Pause = func() { l.awaitJoin(library) }
+	up, down := l.joinedFlows(t, library)
 	l.exchange(t, library, kernel, up, down)
 	info := library.Info()
 	l.requireMPTCP(t, info)

@@ -3,11 +3,13 @@
 package interop
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"strconv"
 	"testing"
 	"time"
@@ -113,8 +115,8 @@ func NewLab(t testing.TB, cfg LabConfig) *Lab {
 		require.NoError(t, host.AddDevice(capture(t, gate), addrs...))
 		return gate
 	}
-	l.Peer.IP(t, fmt.Sprintf("address add %v/32 dev lo\naddress add %v/128 dev lo\n"+
-		"mptcp limits set subflow 4 add_addr_accepted 4", IPv4.KernelServer, IPv6.KernelServer))
+	l.Peer.SetAddresses(t, "lo", single(IPv4.KernelServer), single(IPv6.KernelServer))
+	l.Peer.IP(t, "mptcp limits set subflow 4 add_addr_accepted 4")
 	if cfg.Role == Client {
 		for i := range cfg.Paths {
 			name := fmt.Sprintf("path%d", i+1)
@@ -127,7 +129,7 @@ func NewLab(t testing.TB, cfg LabConfig) *Lab {
 		l.Peer.SetAddresses(t, "serve", prefix(IPv4, IPv4.kernelServe), prefix(IPv6, IPv6.kernelServe))
 		for i := range cfg.Paths {
 			a := cfg.Family.Kernel[i]
-			l.Peer.SetAddresses(t, "serve", netip.PrefixFrom(a, a.BitLen()))
+			l.Peer.SetAddresses(t, "serve", single(a))
 			if i > 0 {
 				l.Peer.IP(t, fmt.Sprintf("mptcp endpoint add %v dev serve subflow", a))
 			}
@@ -138,6 +140,8 @@ func NewLab(t testing.TB, cfg LabConfig) *Lab {
 }
 
 func prefix(f Family, a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, f.bits) }
+
+func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
 // OpenTUN opens a TUN device in the namespace until the test ends.
 func (ns *Namespace) OpenTUN(t testing.TB, name string) tun.Device {
@@ -151,7 +155,7 @@ func (ns *Namespace) OpenTUN(t testing.TB, name string) tun.Device {
 	return dev
 }
 
-// SetAddresses brings a device up and adds addresses to it.
+// SetAddresses brings a device up and adds addresses to it, which can be used at once.
 func (ns *Namespace) SetAddresses(t testing.TB, dev string, addrs ...netip.Prefix) {
 	t.Helper()
 	commands := fmt.Sprintf("link set %s up\n", dev)
@@ -163,6 +167,16 @@ func (ns *Namespace) SetAddresses(t testing.TB, dev string, addrs ...netip.Prefi
 		commands += fmt.Sprintf("address add %v dev %s %s\n", a, dev, nodad)
 	}
 	ns.IP(t, commands)
+	for _, a := range addrs {
+		// The kernel makes the route that takes in an IPv6 address's packets a little later.
+		require.Eventually(t, func() bool { return ns.hasLocalRoute(a.Addr()) }, 5*time.Second, time.Millisecond)
+	}
+}
+
+// hasLocalRoute reports whether packets to an address are for the namespace itself.
+func (ns *Namespace) hasLocalRoute(a netip.Addr) bool {
+	out, err := exec.Command("ip", "-n", ns.name, "route", "get", a.String()).Output()
+	return err == nil && bytes.HasPrefix(out, []byte("local "))
 }
 
 // CutPath makes a black hole of path i.

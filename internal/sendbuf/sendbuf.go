@@ -5,28 +5,37 @@
 // and all Spans taken from it.
 package sendbuf
 
-import "github.com/gomptcp/gomptcp/internal/seq"
+import (
+	"sync"
+
+	"github.com/gomptcp/gomptcp/internal/seq"
+)
 
 // BlockSize is the capacity of one block in bytes.
 const BlockSize = 128 << 10
 
-// block is a piece of the stream. It goes back to its buffer's free list when the
-// buffer and all spans have let go of it.
+// block is a piece of the stream. It goes back to the pool when the buffer and all spans
+// have let go of it.
 type block struct {
 	data []byte // length grows up to BlockSize
 	refs int
-	home *Buffer
+}
+
+// pool has the blocks that nobody uses, of all connections.
+var pool = sync.Pool{New: func() any { return &block{data: make([]byte, 0, BlockSize)} }}
+
+func newBlock() *block {
+	b := pool.Get().(*block)
+	b.data, b.refs = b.data[:0], 1
+	return b
 }
 
 func (b *block) release() {
 	b.refs--
-	if b.refs == 0 && b.home != nil && len(b.home.free) < maxFree {
-		b.data = b.data[:0]
-		b.home.free = append(b.home.free, b)
+	if b.refs == 0 {
+		pool.Put(b)
 	}
 }
-
-const maxFree = 32
 
 // Buffer is the stream from the first byte not yet acknowledged to the last byte
 // written. The zero value is not usable; see New.
@@ -35,7 +44,6 @@ type Buffer struct {
 	start  seq.DSN  // DSN of blocks[0].data[0]
 	una    seq.DSN
 	end    seq.DSN
-	free   []*block
 }
 
 // New returns an empty buffer whose first byte will be first.
@@ -60,7 +68,7 @@ func (b *Buffer) Write(p []byte) {
 			b.start = b.end
 		}
 		if len(b.blocks) == 0 || len(b.blocks[len(b.blocks)-1].data) == BlockSize {
-			b.blocks = append(b.blocks, b.newBlock())
+			b.blocks = append(b.blocks, newBlock())
 		}
 		last := b.blocks[len(b.blocks)-1]
 		n := copy(last.data[len(last.data):BlockSize], p)
@@ -68,16 +76,6 @@ func (b *Buffer) Write(p []byte) {
 		b.end = b.end.Add(n)
 		p = p[n:]
 	}
-}
-
-func (b *Buffer) newBlock() *block {
-	if n := len(b.free); n > 0 {
-		blk := b.free[n-1]
-		b.free = b.free[:n-1]
-		blk.refs = 1
-		return blk
-	}
-	return &block{data: make([]byte, 0, BlockSize), refs: 1, home: b}
 }
 
 // Ack lets go of all bytes before dsn. A dsn outside what is held is cut to it.
