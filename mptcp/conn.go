@@ -77,8 +77,8 @@ type tx struct {
 	finAcked  bool // the peer has confirmed the end of our stream
 	finAt     time.Time
 	finTries  int
-	probeAt   time.Time
-	probes    int
+	window    probe            // of a closed window
+	dataAck   probe            // of a DATA_ACK that lags
 	paths     []scheduler.Path // scratch for the scheduler
 	pathSubs  []*sub
 	picked    []int

@@ -123,13 +123,13 @@ func (c *Conn) OnDataAck(now time.Time, f *subflow.Subflow, ack seq.DSN, window 
 	}
 	if c.tx.edge.Less(edge) {
 		c.tx.edge = edge
-		c.tx.probes, c.tx.probeAt = 0, time.Time{}
+		c.tx.window.reset()
 	}
 	if c.shared.SndUna.Less(ack) {
 		c.shared.SndUna = ack
 		c.tx.buf.Ack(ack)
 		c.tx.placed.ack(ack)
-		c.tx.probes, c.tx.probeAt = 0, time.Time{}
+		c.tx.dataAck.reset()
 		c.tx.cond.Broadcast()
 	}
 }

@@ -13,8 +13,6 @@ const (
 	thirdRTO = time.Second
 	// maxThirds is how often.
 	maxThirds = 5
-	// minProbe and maxProbe bound the time between window probes.
-	minProbe, maxProbe = 200 * time.Millisecond, 60 * time.Second
 	// minFinRTO and maxFinRTO bound the time between copies of DATA_FIN.
 	minFinRTO, maxFinRTO = 200 * time.Millisecond, 60 * time.Second
 	// staleBackoffs is after how many RTOs in a row a subflow is stale.
@@ -57,6 +55,7 @@ func (c *Conn) service(now time.Time) {
 		}
 	}
 	c.probeWindow(now)
+	c.probeDataAck(now)
 	c.keepAlive(now)
 	c.arm(now)
 }
@@ -125,29 +124,6 @@ func (c *Conn) best() *sub {
 		}
 	}
 	return best
-}
-
-// probeWindow asks a peer whose window is closed whether it still is; the update may have
-// been lost (RFC 9293 section 3.8.6.1, at connection level).
-func (c *Conn) probeWindow(now time.Time) {
-	if !c.tx.next.Less(c.tx.buf.End()) || c.tx.next.Less(c.tx.edge) || len(c.tx.reinject) > 0 || c.shared.SndUna.Less(c.tx.next) {
-		c.tx.probeAt, c.tx.probes = time.Time{}, 0
-		return
-	}
-	if c.tx.probeAt.IsZero() {
-		c.tx.probeAt = now.Add(minProbe)
-		return
-	}
-	if now.Before(c.tx.probeAt) {
-		return
-	}
-	for _, s := range c.subs {
-		if s.isUsable() {
-			s.SendProbe(now)
-		}
-	}
-	c.tx.probes++
-	c.tx.probeAt = now.Add(min(minProbe<<min(c.tx.probes, 10), maxProbe))
 }
 
 // checkStale finds subflows that make no progress: what they hold is sent elsewhere at
@@ -226,7 +202,8 @@ func (c *Conn) arm(now time.Time) {
 	add(c.closeAt)
 	add(c.breakAt)
 	add(c.pmAt)
-	add(c.tx.probeAt)
+	add(c.tx.window.at)
+	add(c.tx.dataAck.at)
 	if c.shared.DataFinPending {
 		add(c.tx.finAt)
 	}

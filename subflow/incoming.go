@@ -289,26 +289,26 @@ func (f *Subflow) mappingIn(now time.Time, m rxMapping, n int) bool {
 // ackIn tells the sender, and for plain TCP the connection, what the segment
 // acknowledges.
 func (f *Subflow) ackIn(now time.Time, t packet.TCP, set *option.Set, n int) {
-	ack := Ack{Seq: t.Ack(), Window: int(t.Window()) << f.sndScale, HasData: n > 0}
+	f.ack = Ack{Seq: t.Ack(), Window: int(t.Window()) << f.sndScale, HasData: n > 0}
 	if ts, ok := set.Timestamps(); ok && f.timestamps {
-		ack.HasTS, ack.TSEcr = true, ts.Ecr
+		f.ack.HasTS, f.ack.TSEcr = true, ts.Ecr
 	}
 	if blocks, nb := set.SACK(); nb > 0 && f.sackOK {
 		f.sackBuf = f.sackBuf[:0]
 		for _, b := range blocks[:nb] {
 			f.sackBuf = append(f.sackBuf, SACKBlock{Start: uint32(b.Left), End: uint32(b.Right)})
 		}
-		ack.SACK = f.sackBuf
+		f.ack.SACK = f.sackBuf
 	}
-	if f.finSent && f.finSeq.Less(seq.SSN(ack.Seq)) {
-		ack.Seq = uint32(f.finSeq) // the FIN is the endpoint's affair
+	if f.finSent && f.finSeq.Less(seq.SSN(f.ack.Seq)) {
+		f.ack.Seq = uint32(f.finSeq) // the FIN is the endpoint's affair
 		f.finAcked = true
 	}
-	f.sender.OnAck(now, &ack)
+	f.sender.OnAck(now, &f.ack)
 	f.dupAcks = 0
 	if f.Shared.Mode == Plain {
 		acked := f.Shared.LocalIDSN.Add(1).Add(int(f.sender.BytesAcked()))
-		f.Owner.OnDataAck(now, f, acked, ack.Window)
+		f.Owner.OnDataAck(now, f, acked, f.ack.Window)
 	}
 }
 

@@ -319,6 +319,6 @@ func (f *Subflow) send(at, ack uint32, flags uint8, window uint16, opts []byte, 
 		Src: f.Local, Dst: f.Remote, ID: f.ipID,
 		Seq: at, Ack: ack, Flags: flags, Window: window, Options: opts, PayloadLen: n,
 	})
-	p := tun.Packet{Head: f.head, Payload: payload, GSOSize: gso, Checksum: tun.ChecksumPartial}
-	return f.Link.Send(&p)
+	f.packet = tun.Packet{Head: f.head, Payload: payload, GSOSize: gso, Checksum: tun.ChecksumPartial}
+	return f.Link.Send(&f.packet)
 }

@@ -75,8 +75,11 @@ type Subflow struct {
 	advEdge   seq.SSN // right edge of what has been advertised
 
 	// Sending.
-	opts     []byte // scratch for the options of one segment
-	head     []byte // scratch for its headers
+	opts   []byte     // scratch for the options of one segment
+	head   []byte     // scratch for its headers
+	packet tun.Packet // scratch of send
+	ack    Ack        // scratch of ackIn
+
 	sackBuf  []SACKBlock
 	lastSACK []option.SACKBlock // what the endpoint reported last, for ACKs of our own
 	ipID     uint16

@@ -19,7 +19,8 @@ import (
 )
 
 const (
-	// linkTime is the length of one transfer over a link.
+	// linkTime is about the length of one transfer over a link. All have the same size: a
+	// length would be that of the sender's writing, and thus depend on its buffer.
 	linkTime = 8 * time.Second
 	// linkReps is how many there are of each kind.
 	linkReps = 3
@@ -28,13 +29,15 @@ const (
 // links are the settings of the emulated link, and what is asked of the library with BBR:
 // a ratio to the kernel's BBR, or a rate in Mbit/s.
 var links = []struct {
-	name, set  string
+	name       string
+	mbits      int // the link's rate, Mbit/s
+	set        string
 	ratio, min float64
 }{
-	{"80 Mbit/s 5 ms 0.5 % loss", "rate=80M delay=5ms loss=0.5% jitter=0 reorder=0 queue=20ms", 0.97, 0},
-	{"50 Mbit/s 10 ms 2 % loss", "rate=50M delay=10ms loss=2% jitter=0 reorder=0 queue=50ms", 0.97, 0},
-	{"20 Mbit/s 60 ms", "rate=20M delay=60ms loss=0 jitter=0 reorder=0 queue=100ms", 0.97, 0},
-	{"80 Mbit/s 5 ms, 3 ms reordering", "rate=80M delay=5ms loss=0 jitter=3ms reorder=1 queue=20ms", 0, 70},
+	{"80 Mbit/s 5 ms 0.5 % loss", 80, "delay=5ms loss=0.5% jitter=0 reorder=0 queue=20ms", 0.97, 0},
+	{"50 Mbit/s 10 ms 2 % loss", 50, "delay=10ms loss=2% jitter=0 reorder=0 queue=50ms", 0.97, 0},
+	{"20 Mbit/s 60 ms", 20, "delay=60ms loss=0 jitter=0 reorder=0 queue=100ms", 0.97, 0},
+	{"80 Mbit/s 5 ms, 3 ms reordering", 80, "delay=5ms loss=0 jitter=3ms reorder=1 queue=20ms", 0, 70},
 }
 
 // TestLinks prints the goodput of the library, with one subflow and BBR, beside that of the
@@ -50,18 +53,20 @@ func TestLinks(t *testing.T) {
 		absent(t, "RIG is not the directory of the rig: "+err.Error())
 	}
 	r := newRig(t, dir)
-	fmt.Printf("\nupload over one path, %d alternate runs of %v, Mbit/s of payload\n", linkReps, linkTime)
+	fmt.Printf("\nupload over one path, %d alternate runs of about %v, Mbit/s of payload\n", linkReps, linkTime)
 	fmt.Printf("%-34s %24s %24s %6s  %s\n", "link", "library, BBR (min-max)", "kernel, BBR (min-max)", "ratio", "gate")
 	for _, l := range links {
 		if !strings.Contains(l.name, os.Getenv("LINKS")) {
 			continue
 		}
+		set := fmt.Sprintf("rate=%dM %s", l.mbits, l.set)
+		size := strconv.Itoa(l.mbits * 1e6 / 8 * int(linkTime/time.Second))
 		var library, kernel, ratios []float64
 		for rep := range linkReps {
-			r.set(t, l.set, rep+1)
-			own := r.upload(t, r.client, "-addr", "10.9.0.1:5001", "-dev", "tun-a=10.1.0.2/24", "-cc", "bbr", "-pm", "none")
-			r.set(t, l.set, rep+1)
-			ref := r.upload(t, filepath.Join(r.bin, "mpbench"), "-mptcp=false", "-addr", "10.9.0.1:5002", "-local", "10.1.1.2")
+			r.set(t, set, rep+1)
+			own := r.upload(t, r.client, "-size", size, "-addr", "10.9.0.1:5001", "-dev", "tun-a=10.1.0.2/24", "-cc", "bbr", "-pm", "none")
+			r.set(t, set, rep+1)
+			ref := r.upload(t, filepath.Join(r.bin, "mpbench"), "-size", size, "-mptcp=false", "-addr", "10.9.0.1:5002", "-local", "10.1.1.2")
 			library, kernel, ratios = append(library, own), append(kernel, ref), append(ratios, own/ref)
 		}
 		own, ratio := median(library), median(ratios)
@@ -166,7 +171,7 @@ func (r *rig) set(t *testing.T, params string, seed int) {
 // to the last byte, as the server saw it.
 func (r *rig) upload(t *testing.T, client string, args ...string) float64 {
 	t.Helper()
-	all := append([]string{"netns", "exec", r.prefix + "cli", client, "up", "-time", linkTime.String()}, args...)
+	all := append([]string{"netns", "exec", r.prefix + "cli", client, "up"}, args...)
 	var res struct {
 		Report struct {
 			Bytes int64

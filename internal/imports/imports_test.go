@@ -38,6 +38,7 @@ var allowed = []struct {
 
 	// Devices.
 	{"tun", []string{"internal/packet", "internal/clock"}},
+	{"tun/simnet", []string{"tun", "tun/pcap", "internal/packet", "internal/clock"}},
 	{"tun/...", []string{"tun", "internal/packet", "internal/clock"}},
 	{"internal/linkem", []string{"tun", "internal/packet", "internal/clock"}},
 
