@@ -48,7 +48,7 @@ bench: ## throughput, CPU and allocations against plain netstack, as ratios (TUN
 	BENCH=1 $(GO) test -run TestRatios -count=1 -timeout 30m -v ./internal/bench
 
 bench-links: ## goodput over emulated links against the kernel's BBR (root); RIG=DIR has the emulator
-	RIG=$(RIG) $(GO) test -run TestLinks -count=1 -timeout 60m -v ./internal/bench
+	RIG=$(abspath $(RIG)) $(GO) test -run TestLinks -count=1 -timeout 60m -v ./internal/bench
 
 cross: ## vet for every platform
 	@set -e; for p in $(PLATFORMS); do \

@@ -83,6 +83,9 @@ func (k hook) Incoming(l *netstack.Link, p *tun.Packet, t packet.TCP) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	pass := s.Incoming(c.host.clock.Now(), p, t)
+	if reset := s.PeerReset(); reset != nil && s.ep == nil && s.State() == subflow.SynReceived {
+		c.subDown(s, reset) // there is no endpoint that would tell
+	}
 	if !slices.Contains(b.dirty, c) {
 		b.dirty = append(b.dirty, c)
 	}

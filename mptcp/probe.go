@@ -63,9 +63,7 @@ func (c *Conn) probeWindow(now time.Time) {
 // no ACK for that. Pure ACKs would not do: Linux answers one in 500 ms. c.mu is held.
 func (c *Conn) probeDataAck(now time.Time) {
 	if !c.dataAckLags() {
-		if c.shared.SndUna == c.tx.next {
-			c.tx.dataAck.reset()
-		}
+		c.tx.dataAck.at = time.Time{} // OnDataAck begins the count anew
 		return
 	}
 	if !c.tx.dataAck.due(now, minDataAckProbe) {

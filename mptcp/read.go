@@ -166,11 +166,7 @@ func (c *Conn) afterRead(now time.Time) {
 	if edge.Sub(c.shared.Advertised) < int64(c.host.cfg.ReceiveBuffer/4) {
 		return
 	}
-	for _, s := range c.subs {
-		if s.Usable() {
-			s.SendAck(now)
-		}
-	}
+	c.ackAll(now)
 }
 
 // ReceiveWindow implements subflow.Owner.

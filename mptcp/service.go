@@ -50,9 +50,7 @@ func (c *Conn) service(now time.Time) {
 	c.endStream(now)
 	if c.rx.ackDue {
 		c.rx.ackDue = false
-		if s := c.best(); s != nil {
-			s.SendAck(now)
-		}
+		c.ackAll(now)
 	}
 	c.probeWindow(now)
 	c.probeDataAck(now)
@@ -60,9 +58,19 @@ func (c *Conn) service(now time.Time) {
 	c.arm(now)
 }
 
+// ackAll sends DATA_ACK and window on every subflow: which of them reach the peer is not
+// known.
+func (c *Conn) ackAll(now time.Time) {
+	for _, s := range c.subs {
+		if s.talks() {
+			s.SendAck(now)
+		}
+	}
+}
+
 func (c *Conn) runSenders(now time.Time) {
 	for _, s := range c.subs {
-		if !s.down && s.Sender() != nil && s.State() >= subflow.Established && s.State() < subflow.Closed {
+		if s.talks() {
 			s.next = s.Sender().Run(now)
 		}
 	}
@@ -78,19 +86,25 @@ func (c *Conn) endStream(now time.Time) {
 		c.endPlain()
 		return
 	}
-	if !c.shared.PeerConfirmed && c.role == pathmgr.Server {
-		return // the client's key may not have come
-	}
 	if !c.shared.DataFinPending {
 		c.shared.DataFin, c.shared.DataFinPending = c.tx.buf.End(), true
 		c.shared.SndEnd = c.shared.DataFin.Add(1)
 		c.tx.finAt = now
 	}
 	s := c.best()
-	if s == nil || now.Before(c.tx.finAt) {
+	if s == nil {
+		c.tx.finAt = time.Time{} // as soon as there is a subflow
+		return
+	}
+	if now.Before(c.tx.finAt) {
 		return
 	}
 	s.SendDataFin(now)
+	for _, o := range c.subs {
+		if c.tx.finTries > 0 && o != s && o.talks() {
+			o.SendDataFin(now) // the best path may be dead
+		}
+	}
 	wait := min(max(minFinRTO, 2*s.Sender().Snapshot().SRTT)<<min(c.tx.finTries, 10), maxFinRTO)
 	c.tx.finTries++
 	c.tx.finAt = now.Add(wait)
@@ -115,7 +129,7 @@ func (c *Conn) best() *sub {
 	var best *sub
 	var rtt time.Duration
 	for _, s := range c.subs {
-		if s.down || s.Sender() == nil || s.State() < subflow.Established || s.State() >= subflow.Closed {
+		if !s.talks() {
 			continue
 		}
 		st := s.Sender().Snapshot()
@@ -179,7 +193,11 @@ func (c *Conn) dueTimers(now time.Time) {
 		c.tell(pathmgr.Timer{})
 	}
 	for _, s := range c.subs {
-		if s.down || !due(s.thirdAt) || s.State() != subflow.PreEstablished {
+		if s.down || !due(s.thirdAt) {
+			continue
+		}
+		if s.State() != subflow.PreEstablished {
+			s.thirdAt = time.Time{}
 			continue
 		}
 		if s.thirds++; s.thirds > maxThirds {

@@ -3,6 +3,7 @@ package mptcp
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/gomptcp/gomptcp/option"
@@ -136,9 +137,13 @@ func (c *Conn) checkFinished() {
 	c.phase = finished
 	c.logf("finished", nil)
 	c.host.forgetToken(c)
-	for _, s := range c.subs {
-		if !s.down {
-			c.act(func() { s.closeWrite() })
+	for _, s := range slices.Clone(c.subs) {
+		switch {
+		case s.down:
+		case s.ep == nil && s.State() < subflow.Established:
+			c.resetSub(s, errClosed) // a join that comes too late
+		default:
+			c.act(s.closeWrite)
 		}
 	}
 	if c.rx.closed {

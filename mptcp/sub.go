@@ -248,5 +248,10 @@ func (s *sub) over() bool {
 	return s.State() == subflow.Closed
 }
 
+// talks reports whether s can send segments without new data: it is established or closing.
+func (s *sub) talks() bool {
+	return !s.down && s.Sender() != nil && s.State() >= subflow.Established && s.State() < subflow.Closed
+}
+
 // isUsable reports whether s carries data.
 func (s *sub) isUsable() bool { return !s.down && s.Usable() }
