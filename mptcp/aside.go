@@ -1,6 +1,7 @@
 package mptcp
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/gomptcp/gomptcp/internal/seq"
@@ -9,7 +10,7 @@ import (
 // asideQueue holds bytes that stood in front of others on their subflow and are not yet
 // due. It is bounded by the receive window, which admits no DSN beyond it.
 type asideQueue struct {
-	runs    []asideRun // by DSN; they may overlap
+	runs    []asideRun // by DSN, without overlaps
 	scratch []byte
 }
 
@@ -18,11 +19,27 @@ type asideRun struct {
 	data []byte
 }
 
+func (r *asideRun) end() seq.DSN { return r.dsn.Add(len(r.data)) }
+
+// add keeps those bytes of data that are not there yet, so that a peer that sends the same
+// again and again makes us hold it once.
 func (q *asideQueue) add(dsn seq.DSN, data []byte) {
-	i := sort.Search(len(q.runs), func(i int) bool { return dsn.Less(q.runs[i].dsn) })
-	q.runs = append(q.runs, asideRun{})
-	copy(q.runs[i+1:], q.runs[i:])
-	q.runs[i] = asideRun{dsn, data}
+	i := sort.Search(len(q.runs), func(i int) bool { return dsn.Less(q.runs[i].end()) })
+	for len(data) > 0 {
+		n := len(data)
+		if i < len(q.runs) {
+			if skip := dsn.Sub(q.runs[i].dsn); skip >= 0 {
+				skip = min(q.runs[i].end().Sub(dsn), int64(n))
+				dsn, data = dsn.Add(int(skip)), data[skip:]
+				i++
+				continue
+			}
+			n = int(min(q.runs[i].dsn.Sub(dsn), int64(n)))
+		}
+		q.runs = slices.Insert(q.runs, i, asideRun{dsn, data[:n:n]})
+		dsn, data = dsn.Add(n), data[n:]
+		i++
+	}
 }
 
 // take copies bytes from next on into p and forgets what lies before.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand"
 	"net"
-	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -435,5 +434,90 @@ func TestDialTimeout(t *testing.T) {
 	p := newFiltered(t, 1, tun.PipeConfig{}, &Config{DialTimeout: 20 * time.Millisecond}, nil)
 	p.dev[0][0].set(drop)
 	_, err := p.client.Dial(context.Background(), "tcp", "10.0.1.2:9")
-	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+// 8684-3.2-14: a third packet whose HMAC was changed is answered with a RST that says why, at
+// once, and the join leaves nothing behind.
+func TestJoinBadThirdPacket(t *testing.T) {
+	p := newFiltered(t, 2, tun.PipeConfig{}, nil, nil)
+	resets := make(chan option.Reset, 10)
+	p.dev[1][0].set(tcpOnly(func(p tun.Packet, v packet.TCP) []tun.Packet {
+		if _, ok := optionsOf(v).JoinAck(); ok {
+			o := v.Options()
+			o[len(o)-1] ^= 1
+		}
+		return []tun.Packet{p}
+	}))
+	p.dev[1][1].set(tcpOnly(func(p tun.Packet, v packet.TCP) []tun.Packet {
+		if r, ok := optionsOf(v).Reset(); ok && v.Flags()&packet.FlagRST != 0 {
+			resets <- r
+		}
+		return []tun.Packet{p}
+	}))
+	c, s := p.connect()
+	confirm(t, c, s)
+	require.Equal(t, option.Reset{Reason: option.ReasonMPTCP}, result(t, resets))
+	eventually(t, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.subs) == 1
+	}, "the join is forgotten")
+	exchange(t, c, s, 1<<20)
+}
+
+// A SYN to a port without listener leaves nothing behind; nor does one whose sender resets.
+func TestRefusedLeavesNothing(t *testing.T) {
+	p := newFiltered(t, 1, tun.PipeConfig{}, nil, nil)
+	for range 50 {
+		_, err := p.client.Dial(t.Context(), "tcp", "10.0.1.2:9")
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	}
+	l, err := p.server.Listen("tcp", ":443")
+	require.NoError(t, err)
+	defer l.Close()
+	p.dev[0][1].set(drop) // the SYN/ACKs
+	for range 10 {
+		ctx, cancel := context.WithCancel(t.Context())
+		dialing := async(func() error { _, err := p.client.Dial(ctx, "tcp", "10.0.1.2:443"); return err })
+		eventually(t, func() bool { return p.server.connCount() > 0 }, "the SYN has come")
+		_, halfOpen := p.server.counts()
+		require.Equal(t, 1, halfOpen)
+		cancel()
+		require.Error(t, result(t, dialing))
+		p.server.resetHalfOpen(t)
+	}
+	eventually(t, func() bool {
+		flows, halfOpen := p.server.counts()
+		return flows == 0 && halfOpen == 0 && p.server.connCount() == 0
+	}, "flows, half-open connections")
+	p.server.mu.Lock()
+	defer p.server.mu.Unlock()
+	require.Empty(t, p.server.tokens)
+}
+
+func (h *Host) counts() (flows, halfOpen int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.flows), h.halfOpen
+}
+
+// resetHalfOpen plays the RST of peers whose handshakes are under way.
+func (h *Host) resetHalfOpen(t testing.TB) {
+	h.mu.Lock()
+	var list []*sub
+	for _, s := range h.flows {
+		list = append(list, s)
+	}
+	h.mu.Unlock()
+	for _, s := range list {
+		s.conn.mu.Lock()
+		at := uint32(s.ReadStart())
+		s.conn.mu.Unlock()
+		head := packet.AppendTCP(nil, &packet.Fields{Src: s.Remote, Dst: s.Local, Seq: at, Flags: packet.FlagRST})
+		v, ok := packet.ParseTCP(head)
+		require.True(t, ok)
+		hook{h}.Incoming(s.link, &tun.Packet{Head: head}, v)
+		hook{h}.BatchDone(s.link)
+	}
 }

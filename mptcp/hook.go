@@ -60,10 +60,6 @@ func (c *Conn) refused(s *sub) {
 	if c.role != pathmgr.Server || s.State() > subflow.SynReceived {
 		return
 	}
-	if s.Kind == subflow.Initial && !c.claimed {
-		c.host.unclaim(c)
-		c.halfOpen.Stop()
-	}
 	c.subDown(s, syscall.ECONNREFUSED)
 }
 
@@ -166,6 +162,9 @@ func (h *Host) synIn(l *netstack.Link, key flowKey, t packet.TCP) *sub {
 	}
 	c, err := h.register(pathmgr.Server)
 	if err != nil {
+		h.mu.Lock()
+		h.halfOpen--
+		h.mu.Unlock()
 		return nil
 	}
 	c.mu.Lock()

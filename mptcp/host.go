@@ -276,8 +276,17 @@ func (h *Host) addFlow(s *sub) {
 }
 
 // forgetFlow removes a subflow once TIME_WAIT is over: until then its segments still have
-// to be translated.
+// to be translated. One that never got through its handshake goes at once. The connection's
+// lock is held.
 func (h *Host) forgetFlow(s *sub) {
+	if s.ep == nil && s.Sender() == nil {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.flows[s.key] == s {
+			delete(h.flows, s.key)
+		}
+		return
+	}
 	h.clock.AfterFunc(timeWait+5*time.Second, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()

@@ -26,8 +26,7 @@ type Info struct {
 	BytesSent, BytesReceived uint64
 	// BytesReinjected is the number of stream bytes sent again on another subflow.
 	BytesReinjected uint64
-	// Subflows has every subflow ever opened, in the order of opening, the closed ones
-	// included.
+	// Subflows has the subflows in the order of opening, the last 64 closed ones included.
 	Subflows []SubflowInfo
 }
 

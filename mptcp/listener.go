@@ -118,8 +118,7 @@ func (l *Listener) run(lower *netstack.Listener) {
 			ep.Abort() // it took too long, and its subflow was forgotten
 			continue
 		}
-		s.attach(ep)
-		if s.Kind == subflow.Join {
+		if !s.attach(ep) || s.Kind == subflow.Join {
 			continue
 		}
 		l.host.claim(s.conn)
@@ -220,7 +219,7 @@ func (h *Host) unclaim(c *Conn) {
 // expireJoin forgets a join whose handshake is not completed in time. The connection's
 // lock is held.
 func (h *Host) expireJoin(s *sub) {
-	h.clock.AfterFunc(handshakeTimeout, func() {
+	s.expiry = h.clock.AfterFunc(handshakeTimeout, func() {
 		s.conn.mu.Lock()
 		defer s.conn.mu.Unlock()
 		if s.State() < subflow.Established {

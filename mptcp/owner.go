@@ -173,6 +173,7 @@ func (c *Conn) resetSub(s *sub, why error) {
 	switch {
 	case s.ep == nil:
 		s.abortLater = true
+		s.SendReset(c.host.clock.Now())
 	case slices.Contains(c.subs, s):
 		s.SendReset(c.host.clock.Now())
 	}

@@ -222,7 +222,7 @@ func (c *Conn) arm(now time.Time) {
 	add(c.pmAt)
 	add(c.tx.window.at)
 	add(c.tx.dataAck.at)
-	if c.shared.DataFinPending {
+	if c.shared.DataFinPending && !c.waiting() {
 		add(c.tx.finAt)
 	}
 	for _, s := range c.subs {

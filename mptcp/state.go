@@ -176,12 +176,16 @@ func (c *Conn) die() {
 	c.logf("connection ended", nil, slog.Any("err", c.err))
 	c.host.forgetToken(c)
 	c.host.forgetConn(c)
+	if c.halfOpen != nil && !c.claimed {
+		c.halfOpen.Stop()
+		c.host.unclaim(c)
+	}
 	for _, s := range c.subs {
 		if !s.down {
 			s.down = true
 			info := s.info()
 			info.State = "closed"
-			c.ended = append(c.ended, info)
+			c.addEnded(info)
 			s.Subflow.Close()
 			s.release = true
 			c.host.forgetFlow(s)

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/gomptcp/gomptcp/internal/clock"
 	"github.com/gomptcp/gomptcp/internal/netstack"
 	"github.com/gomptcp/gomptcp/internal/seq"
 	"github.com/gomptcp/gomptcp/option"
@@ -37,11 +38,12 @@ type sub struct {
 	stale       bool
 	aliveAt     time.Time // when it is looked whether the peer is still there
 	aliveProbes int
-	down        bool // pathmgr has been told of the end
-	release     bool // ep is to be closed once it is empty
-	failed      bool // and with a RST, since the subflow ended with an error
-	finAsked    bool // CloseWrite of ep has been asked for (plain TCP)
-	abortLater  bool // ep is to be reset as soon as it is attached
+	down        bool        // pathmgr has been told of the end
+	release     bool        // ep is to be closed once it is empty
+	failed      bool        // and with a RST, since the subflow ended with an error
+	finAsked    bool        // CloseWrite of ep has been asked for (plain TCP)
+	abortLater  bool        // ep is to be reset as soon as it is attached
+	expiry      clock.Timer // incoming joins: ends the wait for the third packet
 }
 
 // newSub makes a subflow of c. c.mu is held.
@@ -100,8 +102,9 @@ func (c *Conn) byFlow(f *subflow.Subflow) *sub {
 	return nil
 }
 
-// attach gives s its endpoint. c.mu is not held.
-func (s *sub) attach(ep *netstack.Endpoint) {
+// attach gives s its endpoint; it reports false when s is over and so is ep. c.mu is not
+// held.
+func (s *sub) attach(ep *netstack.Endpoint) bool {
 	c := s.conn
 	c.mu.Lock()
 	s.ep = ep
@@ -111,9 +114,10 @@ func (s *sub) attach(ep *netstack.Endpoint) {
 	c.mu.Unlock()
 	if gone {
 		ep.Abort()
-		return
+		return false
 	}
 	ep.SetNotify(s.event)
+	return true
 }
 
 // event is called by the endpoint, which may be locked.
@@ -153,7 +157,10 @@ func (c *Conn) subDown(s *sub, err error) {
 	if err != nil {
 		info.Reason = err.Error()
 	}
-	c.ended = append(c.ended, info)
+	c.addEnded(info)
+	if s.expiry != nil {
+		s.expiry.Stop()
+	}
 	if c.shared.Mode == subflow.MPTCP {
 		c.reinjectFrom(s.ID)
 	}
@@ -177,6 +184,18 @@ func (c *Conn) subDown(s *sub, err error) {
 		c.tell(pathmgr.SubflowDown{ID: s.ID, Local: s.Local, Remote: s.Remote, Established: wasUp, Err: err, Permanent: permanent})
 	}
 	c.afterSubDown(err)
+}
+
+// maxEnded bounds the ended subflows that are remembered: a peer may open and reset as many as
+// it likes.
+const maxEnded = 64
+
+// addEnded remembers an ended subflow for Info.
+func (c *Conn) addEnded(info SubflowInfo) {
+	if len(c.ended) >= maxEnded {
+		c.ended = append(c.ended[:0], c.ended[1:]...)
+	}
+	c.ended = append(c.ended, info)
 }
 
 // afterSubDown: the connection may have lost its last subflow.
