@@ -26,6 +26,7 @@ import (
 // to do. An idle connection has no goroutine.
 type Conn struct {
 	host          *Host
+	number        uint64       // of the host's connections; set once
 	local, remote *net.TCPAddr // of the initial subflow (8684-4-05)
 	role          pathmgr.Role
 	log           *slog.Logger

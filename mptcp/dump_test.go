@@ -39,3 +39,18 @@ func watch(t testing.TB, d time.Duration, conns ...*Conn) {
 	})
 	t.Cleanup(func() { timer.Stop() })
 }
+
+// dumpIfFailed prints the connections that are left when the test has failed.
+func (p *pair) dumpIfFailed() {
+	if !p.t.Failed() {
+		return
+	}
+	for _, h := range []*Host{p.client, p.server} {
+		h.mu.Lock()
+		list := h.connList()
+		h.mu.Unlock()
+		for _, c := range list {
+			fmt.Println(c.dump())
+		}
+	}
+}

@@ -3,8 +3,6 @@ package mptcp
 import (
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/gomptcp/gomptcp/internal/clock"
 )
@@ -31,7 +29,6 @@ func (m member) Dump(w io.Writer) {
 	m.h.mu.RLock()
 	conns := m.h.connList()
 	m.h.mu.RUnlock()
-	slices.SortFunc(conns, func(a, b *Conn) int { return strings.Compare(a.String(), b.String()) })
 	for _, c := range conns {
 		info := c.Info()
 		fmt.Fprintf(w, "%v: mptcp %v, sent %d, received %d bytes\n", c, info.MPTCP, info.BytesSent, info.BytesReceived)

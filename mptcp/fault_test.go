@@ -480,12 +480,12 @@ func TestRefusedLeavesNothing(t *testing.T) {
 	for range 10 {
 		ctx, cancel := context.WithCancel(t.Context())
 		dialing := async(func() error { _, err := p.client.Dial(ctx, "tcp", "10.0.1.2:443"); return err })
-		eventually(t, func() bool { return p.server.connCount() > 0 }, "the SYN has come")
-		_, halfOpen := p.server.counts()
-		require.Equal(t, 1, halfOpen)
+		halfOpen := func() int { _, n := p.server.counts(); return n }
+		eventually(t, func() bool { return halfOpen() == 1 }, "the SYN has come")
 		cancel()
 		require.Error(t, result(t, dialing))
-		p.server.resetHalfOpen(t)
+		p.resetHalfOpen()
+		eventually(t, func() bool { return halfOpen() == 0 }, "the RST has come")
 	}
 	eventually(t, func() bool {
 		flows, halfOpen := p.server.counts()
@@ -502,22 +502,19 @@ func (h *Host) counts() (flows, halfOpen int) {
 	return len(h.flows), h.halfOpen
 }
 
-// resetHalfOpen plays the RST of peers whose handshakes are under way.
-func (h *Host) resetHalfOpen(t testing.TB) {
-	h.mu.Lock()
+// resetHalfOpen plays the RST of a client whose handshake is under way.
+func (f *filtered) resetHalfOpen() {
+	f.server.mu.Lock()
 	var list []*sub
-	for _, s := range h.flows {
+	for _, s := range f.server.flows {
 		list = append(list, s)
 	}
-	h.mu.Unlock()
+	f.server.mu.Unlock()
 	for _, s := range list {
 		s.conn.mu.Lock()
 		at := uint32(s.ReadStart())
 		s.conn.mu.Unlock()
 		head := packet.AppendTCP(nil, &packet.Fields{Src: s.Remote, Dst: s.Local, Seq: at, Flags: packet.FlagRST})
-		v, ok := packet.ParseTCP(head)
-		require.True(t, ok)
-		hook{h}.Incoming(s.link, &tun.Packet{Head: head}, v)
-		hook{h}.BatchDone(s.link)
+		require.NoError(f.t, f.dev[0][0].Device.Write([]tun.Packet{{Head: head, Checksum: tun.ChecksumPartial}}))
 	}
 }

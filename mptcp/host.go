@@ -1,6 +1,7 @@
 package mptcp
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -41,6 +42,7 @@ type Host struct {
 	flows     map[flowKey]*sub
 	tokens    map[option.Token]*Conn
 	conns     map[*Conn]struct{}
+	made      uint64 // connections ever made
 	listeners map[*Listener]struct{}
 	halfOpen  int // connections that were answered with SYN/ACK and not accepted
 }
@@ -204,11 +206,13 @@ func (c *Conn) settle() {
 	}
 }
 
+// connList lists the connections in the order in which they were made.
 func (h *Host) connList() []*Conn {
 	list := make([]*Conn, 0, len(h.conns))
 	for c := range h.conns {
 		list = append(list, c)
 	}
+	slices.SortFunc(list, func(a, b *Conn) int { return cmp.Compare(a.number, b.number) })
 	return list
 }
 
@@ -241,6 +245,8 @@ func (h *Host) register(role pathmgr.Role) (*Conn, error) {
 			continue
 		}
 		h.tokens[key.Token()] = c
+		h.made++
+		c.number = h.made
 		h.conns[c] = struct{}{}
 		h.mu.Unlock()
 		return c, nil

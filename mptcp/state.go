@@ -97,6 +97,8 @@ func (c *Conn) Wait(ctx context.Context) error {
 			return nil
 		case c.err != nil:
 			return c.opError("wait", c.err)
+		case c.phase == dead:
+			return c.opError("wait", ErrNotConfirmed)
 		case ctx.Err() != nil:
 			return c.opError("wait", ctx.Err())
 		}
@@ -151,10 +153,15 @@ func (c *Conn) checkFinished() {
 	}
 }
 
-// closeWrite sends the FIN of a subflow. c.mu is not held.
+// closeWrite sends the FIN of a subflow, now or as soon as it has its endpoint. c.mu is not
+// held.
 func (s *sub) closeWrite() {
-	if s.ep != nil {
-		_ = s.ep.CloseWrite() // it may be gone already
+	s.conn.mu.Lock()
+	ep := s.ep
+	s.closeLater = ep == nil
+	s.conn.mu.Unlock()
+	if ep != nil {
+		_ = ep.CloseWrite() // it may be gone already
 	}
 }
 

@@ -43,6 +43,7 @@ type sub struct {
 	failed      bool        // and with a RST, since the subflow ended with an error
 	finAsked    bool        // CloseWrite of ep has been asked for (plain TCP)
 	abortLater  bool        // ep is to be reset as soon as it is attached
+	closeLater  bool        // a FIN is to be sent as soon as ep is attached
 	expiry      clock.Timer // incoming joins: ends the wait for the third packet
 }
 
@@ -110,6 +111,12 @@ func (s *sub) attach(ep *netstack.Endpoint) bool {
 	s.ep = ep
 	s.EndpointUp()
 	c.rx.cond.Broadcast()
+	if s.closeLater {
+		c.act(s.closeWrite)
+		if c.phase == finished && c.rx.closed {
+			c.drainSoon() // which closes ep
+		}
+	}
 	gone := s.abortLater || s.State() == subflow.Closed
 	c.mu.Unlock()
 	if gone {
@@ -163,6 +170,9 @@ func (c *Conn) subDown(s *sub, err error) {
 	}
 	if c.shared.Mode == subflow.MPTCP {
 		c.reinjectFrom(s.ID)
+	}
+	if c.shared.Mode != subflow.MPTCP && s.FinAcked() {
+		c.finConfirmed()
 	}
 	s.Subflow.Close()
 	s.release, s.failed = true, err != nil

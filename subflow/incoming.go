@@ -58,7 +58,9 @@ func (f *Subflow) translateIn(t packet.TCP) {
 
 func (f *Subflow) resetIn(now time.Time, t packet.TCP, set *option.Set) bool {
 	at := seq.SSN(t.Seq())
-	if f.state >= Established && (at.Less(f.rcvNxt) || f.advEdge.Less(at)) {
+	switch {
+	case f.state >= Established && (at.Less(f.rcvNxt) || f.advEdge.Less(at)),
+		f.state == SynReceived && at != f.irs.Add(1):
 		return false // out of the window: a guess (RFC 5961 section 3)
 	}
 	f.peerReset = &ResetError{Remote: true}

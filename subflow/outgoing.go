@@ -72,12 +72,14 @@ func (f *Subflow) sendRST(now time.Time, t packet.TCP) {
 	f.sendResetSegment(now, at, t.Ack(), t.Flags())
 }
 
-// SendReset sends a RST of our own: the endpoint below lives on for what is still to be read
-// from it.
+// SendReset sends a RST of our own, after the SYN of a responder at the earliest: the endpoint
+// below lives on for what is still to be read from it, or is not there yet.
 func (f *Subflow) SendReset(now time.Time) {
+	at := f.sendBase()
 	if f.sender != nil {
-		f.sendResetSegment(now, f.ackSeq(), uint32(f.rcvNxt), packet.FlagRST|packet.FlagACK)
+		at = f.ackSeq()
 	}
+	f.sendResetSegment(now, at, uint32(f.rcvNxt), packet.FlagRST|packet.FlagACK)
 }
 
 func (f *Subflow) sendResetSegment(now time.Time, at seq.SSN, ack uint32, flags uint8) {

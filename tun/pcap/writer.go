@@ -32,6 +32,9 @@ type Options struct {
 	// Split writes the packets that a super-segment stands for instead of the
 	// super-segment.
 	Split bool
+	// Now tells the time of the packets, of a simulated network for example. Default:
+	// time.Now.
+	Now func() time.Time
 }
 
 // errClosed is what comes of using a Writer that has been closed.
@@ -53,6 +56,9 @@ type Writer struct {
 
 // NewWriter returns a capture that goes to w, which is not closed with it.
 func NewWriter(w io.Writer, opts Options) (*Writer, error) {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
 	c := &Writer{
 		opts:    opts,
 		out:     bufio.NewWriterSize(w, 1<<16),
@@ -147,7 +153,7 @@ func (c *Writer) addInterface(name string) (int, error) {
 
 // capture writes the packets as of now.
 func (c *Writer) capture(intf int, pkts []tun.Packet) {
-	now := time.Now()
+	now := c.opts.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range pkts {

@@ -20,6 +20,7 @@ type Direction struct {
 	down  bool
 	downs uint64 // how often it went down: what was on its way then is lost
 	stats Stats
+	taps  []func(k Kind, b []byte)
 	rng   *rand.Rand
 	bad   bool // the state of Shape.Burst
 	last  time.Duration
@@ -99,10 +100,10 @@ func (d *Direction) SetUp(up bool) {
 	}
 	d.downs++
 	for d.queue.len() > 0 {
-		d.drop(DroppedDown, d.queue.pop().b)
+		d.note(DroppedDown, d.queue.pop().b)
 	}
 	if d.tx.b != nil {
-		d.drop(DroppedDown, d.tx.b)
+		d.note(DroppedDown, d.tx.b)
 		d.tx.b = nil
 	}
 	d.reschedule()
@@ -146,13 +147,13 @@ func (d *Direction) note(k Kind, b []byte) {
 	case DroppedDown:
 		st.Down++
 	}
+	for _, tap := range d.taps {
+		tap(k, b)
+	}
 	if d.w.cfg.Record != nil {
 		d.w.cfg.Record(Event{At: d.w.Elapsed(), Direction: d, Kind: k, Packet: b})
 	}
 }
-
-// drop is note under the name of what it means.
-func (d *Direction) drop(why Kind, b []byte) { d.note(why, b) }
 
 // enter takes a packet that comes to this direction. The driver calls it, and owns the
 // packet no longer.
@@ -174,11 +175,11 @@ func (d *Direction) enqueue(b []byte) {
 	defer d.mu.Unlock()
 	switch rate := d.shape.Rate; {
 	case d.down:
-		d.drop(DroppedDown, b)
+		d.note(DroppedDown, b)
 	case len(b) > d.shape.mtu():
-		d.drop(DroppedMTU, b)
+		d.note(DroppedMTU, b)
 	case !d.queue.fits(&d.shape.Queue, d.tx.nominal(rate), len(b)):
-		d.drop(DroppedFull, b)
+		d.note(DroppedFull, b)
 	default:
 		d.queue.push(waiting{b, d.w.Elapsed()})
 		d.transmit()
@@ -189,7 +190,7 @@ func (d *Direction) enqueue(b []byte) {
 func (d *Direction) propagate(b []byte) {
 	s := &d.shape
 	if d.lose() {
-		d.drop(DroppedLoss, b)
+		d.note(DroppedLoss, b)
 		return
 	}
 	if s.Corrupt > 0 && d.rng.Float64() < s.Corrupt && corrupt(b, d.rng) {
@@ -242,7 +243,7 @@ func (d *Direction) arrive(b []byte, downs uint64) {
 	if alive {
 		d.note(Arrived, b)
 	} else {
-		d.drop(DroppedDown, b)
+		d.note(DroppedDown, b)
 	}
 	d.mu.Unlock()
 	if alive {

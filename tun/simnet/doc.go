@@ -5,7 +5,7 @@
 // A World owns time and chance. It exists inside Run, or inside Test for tests, and all
 // that happens in it does so in a bubble of package testing/synctest: time.Now,
 // time.Sleep, timers and contexts with a deadline follow the world's time there. Real
-// sockets, and channels made outside, do not belong in it.
+// sockets do not belong in it, nor do channels and contexts made outside.
 //
 //	err := simnet.Run(simnet.Config{Seed: 1}, func(w *simnet.World) {
 //		c, s := w.Host("client"), w.Host("server")
@@ -28,9 +28,10 @@
 // next timer runs, everything in the world has come to rest. What several hosts send at
 // the same instant enters the links in the order of hosts and ports, not in the order in
 // which the scheduler of this process ran them. What remains to the user is to keep
-// goroutines of his own from racing with each other for one connection.
+// goroutines of his own from racing: World.At starts things that belong to one instant one
+// after another, the go statement does not.
 //
 // Limits: a host is not told of a packet that is too big (no ICMP is made), links carry
 // no ECN marks of their own, and the number of packets is what costs time here: about
-// 25 µs for each.
+// 15 µs for each on its way through two links.
 package simnet

@@ -10,7 +10,12 @@ func (w *World) drive() {
 	defer close(w.ended)
 	alarm := time.NewTimer(0)
 	defer alarm.Stop()
+	atOnce := 0
 	for {
+		if atOnce++; atOnce > maxAtOnce {
+			atOnce = 0
+			w.giveUp()
+		}
 		if w.unsettled {
 			w.settle()
 			w.admit()
@@ -27,6 +32,7 @@ func (w *World) drive() {
 			}
 			w.awake()
 			w.unsettled = true
+			atOnce = 0
 		case e.own:
 			e.run()
 		default:

@@ -2,7 +2,6 @@ package simnet
 
 import (
 	"encoding/binary"
-	"math/rand/v2"
 	"time"
 
 	"github.com/gomptcp/gomptcp/internal/packet"
@@ -104,46 +103,6 @@ func HasPayload(b []byte) bool {
 	t, ok := packet.ParseTCP(b)
 	return ok && t.PayloadLen() > 0
 }
-
-// corrupt changes a bit of a TCP packet's payload and mends the checksum; it returns
-// false if there is no payload.
-func corrupt(b []byte, rng *rand.Rand) bool {
-	t, ok := packet.ParseTCP(b)
-	if !ok || len(t.Payload()) == 0 {
-		return false
-	}
-	pay := t.Payload()
-	pay[rng.IntN(len(pay))] ^= 1 << rng.IntN(8)
-	mend(b)
-	return true
-}
-
-// eachOption calls f with the kind and the bytes of each TCP option, as long as the list
-// makes sense. The bytes are in place, kind and length included.
-func eachOption(opts []byte, f func(kind byte, o []byte)) {
-	for len(opts) > 0 {
-		switch kind := opts[0]; {
-		case kind == optionEnd:
-			return
-		case kind == optionNOP:
-			opts = opts[1:]
-		case len(opts) < 2 || int(opts[1]) < 2 || int(opts[1]) > len(opts):
-			return
-		default:
-			n := int(opts[1])
-			f(kind, opts[:n])
-			opts = opts[n:]
-		}
-	}
-}
-
-// TCP option kinds.
-const (
-	optionEnd   = 0
-	optionNOP   = 1
-	optionSACK  = 5
-	optionMPTCP = 30
-)
 
 // StripMPTCP replaces option 30 by NOPs in the segments that match; a nil match matches
 // all. With IsSYN it is a firewall that cleans handshakes, with HasPayload one that

@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -12,32 +13,50 @@ import (
 // closed and Run waits for every goroutine that f started. It works in ordinary programs,
 // in examples and in tests, where Test is handier.
 //
-// It returns a *DeadlineError if the world came to its deadline, else nil. If f panics or
+// It returns a *StuckError if the world did not come to its end, and an error if the race
+// detector, where it is on, found something. If f panics or
 // ends with runtime.Goexit, as t.FailNow makes it, so does Run. It panics if goroutines
 // remain that wait for what cannot come any more.
 func Run(cfg Config, f func(w *World)) error {
 	var w *World
-	var ended ending
-	// synctest wants a T, but uses it only to report failures and cleanups: there are none.
-	synctest.Test(new(testing.T), func(*testing.T) {
-		w = newWorld(cfg)
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			ended.watch(func() { f(w) })
-		}()
-		<-done
-		w.stop()
-	})
-	ended.repeat()
-	if w.err != nil {
+	var inner, outer ending
+	bubble := func() {
+		// synctest wants a T, but uses it only to report failures and for cleanups. There is
+		// one kind of failure: data races.
+		synctest.Test(new(testing.T), func(*testing.T) {
+			w = newWorld(cfg)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				inner.watch(func() { f(w) })
+			}()
+			<-done
+			w.stop()
+		})
+	}
+	done := make(chan struct{})
+	go func() { // which a failure ends
+		defer close(done)
+		outer.watch(bubble)
+	}()
+	<-done
+	if outer.panicked != nil {
+		outer.repeat()
+	}
+	inner.repeat()
+	switch {
+	case w.err != nil:
 		return w.err
+	case !outer.returned:
+		return errRace
 	}
 	return nil
 }
 
+var errRace = errors.New("simnet: the race detector has found data races")
+
 // Test is Run for tests: cleanups that f registers run in the world, and t.Context
-// belongs to it. Coming to the deadline fails the test. f must not call t.Run or
+// belongs to it. A world that is stuck fails the test. f must not call t.Run or
 // t.Parallel.
 func Test(t *testing.T, cfg Config, f func(t *testing.T, w *World)) {
 	t.Helper()

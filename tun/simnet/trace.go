@@ -12,10 +12,10 @@ import (
 )
 
 // opportunityBytes is what a line of a Mahimahi trace lets pass.
-const opportunityBytes = 1504
+const opportunityBytes = 1500
 
 // Trace is a recorded link: points in time at each of which it could carry a packet of
-// 1504 bytes, or several smaller ones. It repeats after its period, and may be used for
+// 1500 bytes, or several smaller ones. It repeats after its period, and may be used for
 // several directions.
 type Trace struct {
 	at     []time.Duration // ascending, none beyond period

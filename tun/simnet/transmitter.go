@@ -50,7 +50,7 @@ func (d *Direction) transmit() {
 
 func (d *Direction) dequeue() (waiting, bool) {
 	if c := d.shape.Queue.CoDel; c != nil {
-		return d.codel.dequeue(c, &d.queue, d.w.Elapsed(), d.shape.mtu(), func(b []byte) { d.drop(DroppedAQM, b) })
+		return d.codel.dequeue(c, &d.queue, d.w.Elapsed(), d.shape.mtu(), func(b []byte) { d.note(DroppedAQM, b) })
 	}
 	if d.queue.len() == 0 {
 		return waiting{}, false
@@ -71,9 +71,9 @@ func (d *Direction) reschedule() {
 	case t.trace != nil:
 		t.chance = max(t.chance, t.trace.first(now-t.from))
 		t.done = d.w.later(t.from+t.trace.when(t.chance), d.opportunity)
-	case rate < 0: // Change will come back
-	case rate == 0:
+	case rate == 0 || t.left < 1e-3: // less than what a duration can tell
 		d.finish()
+	case rate < 0: // Change will come back
 	default:
 		wait := time.Duration(math.Ceil(t.left * float64(time.Second) / float64(rate)))
 		t.done = d.w.later(now+wait, d.sent)

@@ -2,6 +2,7 @@ package simnet
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"net/netip"
 
 	"github.com/gomptcp/gomptcp/internal/packet"
@@ -56,3 +57,45 @@ func mend(b []byte) {
 	packet.SetChecksumPartial(b)
 	packet.CompleteChecksum(b, nil)
 }
+
+// corrupt changes a bit of a TCP packet's payload and mends the checksum; it returns
+// false if there is no payload.
+func corrupt(b []byte, rng *rand.Rand) bool {
+	t, ok := packet.ParseTCP(b)
+	if !ok || len(t.Payload()) == 0 {
+		return false
+	}
+	pay := t.Payload()
+	pay[rng.IntN(len(pay))] ^= 1 << rng.IntN(8)
+	mend(b)
+	return true
+}
+
+// eachOption calls f with the kind and the bytes of each TCP option, as long as the list
+// makes sense. The bytes are in place, kind and length included.
+func eachOption(opts []byte, f func(kind byte, o []byte)) {
+	for len(opts) > 0 {
+		switch kind := opts[0]; {
+		case kind == optionEnd:
+			return
+		case kind == optionNOP:
+			opts = opts[1:]
+		case len(opts) < 2 || int(opts[1]) < 2 || int(opts[1]) > len(opts):
+			return
+		default:
+			n := int(opts[1])
+			f(kind, opts[:n])
+			opts = opts[n:]
+		}
+	}
+}
+
+// TCP option kinds.
+const (
+	optionEnd         = 0
+	optionNOP         = 1
+	optionWindowScale = 3
+	optionSACK        = 5
+	optionTimestamps  = 8
+	optionMPTCP       = 30
+)

@@ -21,7 +21,7 @@ type Config struct {
 	// Seed is where all chance in the world comes from.
 	Seed uint64
 	// Deadline is the virtual time after which a world is taken to be stuck: its hosts are
-	// closed, and Run returns a DeadlineError that tells what they were waiting for.
+	// closed, and Run returns a StuckError that tells what they were waiting for.
 	// Default: DefaultDeadline.
 	Deadline time.Duration
 	// Record is told of everything that happens to a packet, one thing at a time, in an
@@ -41,8 +41,9 @@ type World struct {
 	kick  chan struct{} // wakes the driver when it sleeps
 	ended chan struct{} // closed by the driver
 
-	// unsettled: something that is not the driver's may have run. The driver's own.
-	unsettled bool
+	// The driver's own.
+	unsettled bool        // something that is not the driver's may have run
+	err       *StuckError // read when the driver has ended
 
 	mu        sync.Mutex // guards what follows
 	events    eventHeap
@@ -53,7 +54,6 @@ type World struct {
 	links     []*Link
 	sleeping  bool
 	stopping  bool
-	err       *DeadlineError
 }
 
 // membership is a host that must be at rest before time moves.
@@ -73,7 +73,7 @@ func newWorld(cfg Config) *World {
 		cfg: cfg, start: time.Now(), kick: make(chan struct{}, 1), ended: make(chan struct{}),
 		nodes: make(map[string]Node), unsettled: true,
 	}
-	w.later(cfg.Deadline, w.expire)
+	w.later(cfg.Deadline, w.giveUp)
 	go w.drive()
 	return w
 }
@@ -139,33 +139,34 @@ func (w *World) Dump(out io.Writer) {
 	}
 }
 
-// DeadlineError says that a world came to Config.Deadline.
-type DeadlineError struct {
-	// Deadline is the virtual time at which that was.
-	Deadline time.Duration
+// StuckError says that a world did not come to its end.
+type StuckError struct {
+	// At is the virtual time at which that was found: Config.Deadline, or an earlier time
+	// at which something happened again and again without end.
+	At time.Duration
 	// Dump is what World.Dump wrote then.
 	Dump string
 }
 
 // Error implements error.
-func (e *DeadlineError) Error() string {
-	return fmt.Sprintf("simnet: not done after %v\n%s", e.Deadline, e.Dump)
-}
+func (e *StuckError) Error() string { return fmt.Sprintf("simnet: stuck at %v\n%s", e.At, e.Dump) }
 
-// patience is the virtual time that closing the hosts may take after the deadline.
+// patience is the virtual time that closing the hosts may take in a world that is stuck.
 const patience = time.Minute
 
-// expire ends a world that is stuck.
-func (w *World) expire() {
+// maxAtOnce is how many events may happen at one instant. Each packet that arrives is one;
+// it is a host whose timer is always due that comes to so many.
+var maxAtOnce = 2_000_000
+
+// giveUp ends a world that is stuck; the driver calls it. It panics the second time.
+func (w *World) giveUp() {
+	if w.err != nil {
+		panic("simnet: the function given to Run goes on though its hosts are closed; " + w.err.Error())
+	}
 	var dump strings.Builder
 	w.Dump(&dump)
-	err := &DeadlineError{Deadline: w.cfg.Deadline, Dump: dump.String()}
-	w.mu.Lock()
-	w.err = err
-	w.mu.Unlock()
+	w.err = &StuckError{At: w.Elapsed(), Dump: dump.String()}
 	go w.closeMembers()
 	w.unsettled = true
-	w.later(w.Elapsed()+patience, func() {
-		panic("simnet: the function given to Run goes on though its hosts are closed; " + err.Error())
-	})
+	w.later(w.Elapsed()+patience, w.giveUp)
 }

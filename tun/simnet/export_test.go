@@ -1,0 +1,7 @@
+package simnet
+
+// SetMaxAtOnce changes maxAtOnce and returns what it was.
+func SetMaxAtOnce(n int) (before int) {
+	before, maxAtOnce = maxAtOnce, n
+	return before
+}
