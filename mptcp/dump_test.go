@@ -24,6 +24,7 @@ func (c *Conn) dump() string {
 		fmt.Fprintf(&b, "  sub %d %v %v down=%v stale=%v accounted=%d read=%d next in %v head=%+v\n", s.ID, s.key, s.State(), s.down, s.stale,
 			s.Accounted().Sub(s.ReadStart()), s.position().Sub(s.ReadStart()), s.next.Sub(now), s.ReadableAt(s.position(), 1<<20))
 		if s.Sender() != nil {
+			fmt.Fprintf(&b, "    finSent=%v finAcked=%v peerFin=%v ep=%v\n", s.FinSent(), s.FinAcked(), s.PeerFinTaken(), s.ep != nil)
 			fmt.Fprintf(&b, "    room=%d quantum=%d %+v\n", s.Sender().Room(), s.Sender().Quantum(), s.Sender().Snapshot())
 		}
 	}

@@ -174,7 +174,8 @@ func (c *Conn) resetSub(s *sub, why error) {
 	case s.ep == nil:
 		s.abortLater = true
 		s.SendReset(c.host.clock.Now())
-	case slices.Contains(c.subs, s):
+	case s.Sender() == nil || slices.Contains(c.subs, s):
+		// Nor does an endpoint send a RST whose SYN is not answered (8684-3.2-12, -13).
 		s.SendReset(c.host.clock.Now())
 	}
 }

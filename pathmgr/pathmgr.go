@@ -22,7 +22,7 @@ const (
 // Event is one of the event types of this package.
 type Event interface{ event() }
 
-// Established: the connection is fully established and subflows may be opened (RFC 8684
+// Established says that the connection is fully established and subflows may be opened (RFC 8684
 // section 3.1). It is the first event of a connection.
 type Established struct {
 	Role Role
@@ -36,24 +36,24 @@ type Established struct {
 	RemoteDeniesInitial bool
 }
 
-// LocalAddrUp: a local address (or its device) appeared.
+// LocalAddrUp says that a local address (or its device) appeared.
 type LocalAddrUp struct{ Addr netip.Addr }
 
-// LocalAddrDown: a local address (or its device) went away. The subflows from it are
+// LocalAddrDown says that a local address (or its device) went away. The subflows from it are
 // already closed or being closed.
 type LocalAddrDown struct{ Addr netip.Addr }
 
-// RemoteAddrUp: the peer announced an address (ADD_ADDR, verified). A zero port means the
+// RemoteAddrUp says that the peer announced an address (ADD_ADDR, verified). A zero port means the
 // port of the subflow that carried it, which is filled in here.
 type RemoteAddrUp struct {
 	AddrID uint8
 	Addr   netip.AddrPort
 }
 
-// RemoteAddrDown: the peer withdrew an address (REMOVE_ADDR).
+// RemoteAddrDown says that the peer withdrew an address (REMOVE_ADDR).
 type RemoteAddrDown struct{ AddrID uint8 }
 
-// SubflowUp: a subflow is established, by whichever side.
+// SubflowUp says that a subflow is established, by whichever side.
 type SubflowUp struct {
 	ID            uint32
 	Local, Remote netip.AddrPort
@@ -62,7 +62,7 @@ type SubflowUp struct {
 	Backup   bool
 }
 
-// SubflowDown: a subflow has ended, or an attempt to open one has failed (then ID is the one
+// SubflowDown says that a subflow has ended, or an attempt to open one has failed (then ID is the one
 // reported in no SubflowUp).
 type SubflowDown struct {
 	ID            uint32
@@ -76,7 +76,7 @@ type SubflowDown struct {
 	Permanent bool
 }
 
-// Timer: a time asked for by WakeAt has come.
+// Timer says that a time asked for by WakeAt has come.
 type Timer struct{}
 
 func (Established) event()    {}

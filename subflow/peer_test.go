@@ -169,15 +169,13 @@ type script struct {
 	now    time.Time
 	buf    *sendbuf.Buffer
 	plain  bool // neither end uses timestamps, SACK or window scaling
-	seen   int  // segments of wire.out that the script has looked at
 }
 
 type setup struct {
 	kind           Kind
 	role           Role
 	wantChecksum   bool
-	plain          bool // no TCP options but MSS
-	noSACK         bool
+	plain          bool          // no TCP options but MSS
 	keys           [2]option.Key // ours, the peer's; zero: keyA, keyB
 	gso            bool
 	backup         bool

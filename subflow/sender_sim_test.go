@@ -104,7 +104,6 @@ type sim struct {
 	unacked  int
 	ackTimer int
 	rcvDups  int
-	closedAt time.Time // when the last byte arrived
 }
 
 func pattern(off uint64) byte { return byte(off*7 + off>>8 + off>>16) }

@@ -71,8 +71,8 @@ type Subflow struct {
 	finAcked  bool // the peer has acknowledged our FIN
 	bytesIn   uint64
 	lastIn    time.Time // of the newest segment from the peer
-	edge      seq.SSN // right edge of the window that the endpoint below offers
-	advEdge   seq.SSN // right edge of what has been advertised
+	edge      seq.SSN   // right edge of the window that the endpoint below offers
+	advEdge   seq.SSN   // right edge of what has been advertised
 
 	// Sending.
 	opts   []byte     // scratch for the options of one segment

@@ -72,7 +72,7 @@ func TestAnyOrder(t *testing.T) {
 						Delivered: rng.Uint64(), PriorDelivered: rng.Uint64(), CwndLimited: rng.IntN(2) == 0, AppLimited: rng.IntN(2) == 0,
 					})
 				}
-				if w, rate := ctl.Window(), ctl.PacingRate(); w < 1 || w > 2*maxWindow || !(rate >= 0 && rate < 1e20) {
+				if w, rate := ctl.Window(), ctl.PacingRate(); w < 1 || int64(w) > 2*maxWindow || !(rate >= 0 && rate < 1e20) {
 					t.Fatalf("%s: window %d, rate %v", name, w, rate)
 				}
 			}

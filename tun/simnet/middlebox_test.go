@@ -98,7 +98,7 @@ func TestShiftSequence(t *testing.T) {
 		sleep(1)
 		p, _ := packet.ParseTCP(l.got[0].bytes)
 		require.EqualValues(t, 999, p.Seq())
-		require.EqualValues(t, 1<<31+5, p.Ack())
+		require.Equal(t, uint32(1<<31+5), p.Ack())
 		require.Equal(t, options(t, "0101050a0000000700000009"), p.Options())
 		require.True(t, packet.VerifyChecksum(l.got[0].bytes, nil))
 	})
