@@ -288,6 +288,7 @@ func (f *Subflow) fallback(now time.Time, reason string) {
 	if f.Shared.Mode == Plain {
 		return
 	}
+	f.noteInfinite()
 	f.Shared.Mode, f.Shared.FallbackReason = Plain, reason
 	f.Shared.Checksum = false
 	f.updateMSS()

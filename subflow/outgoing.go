@@ -258,6 +258,8 @@ func (f *Subflow) emit(now time.Time, s *Segment) error {
 	opts := f.timestampsOption(now)
 	if f.Shared.Mode == MPTCP {
 		opts = option.Pad(f.appendMapping(opts, s), 0)
+	} else {
+		opts = option.Pad(f.appendInfinite(opts, s), 0)
 	}
 	f.dupAcks = 0
 	mss := f.mss(0) + timestampsRoom(f.timestamps) - len(opts)

@@ -85,6 +85,8 @@ type Subflow struct {
 	ipID     uint16
 	dupAcks  int // ACKs of our own since anything else left (8684-3-02)
 
+	infinite infinite // tells the peer of a fallback
+
 	resetWith option.Option // rides on the RST that we send: Reset, FastClose
 	failWith  option.Option // Fail that rides with it
 	peerReset *ResetError   // what the peer's RST said

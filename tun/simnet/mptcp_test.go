@@ -177,6 +177,14 @@ func TestThroughMiddleboxes(t *testing.T) {
 			l.There.Through(proxy.Data)
 			l.Back.Through(proxy.Acks)
 		}, true},
+		// The proxy acknowledges the first data before the server can add a DATA_ACK: the
+		// client goes on as plain TCP and tells the server so by the infinite mapping
+		// (8684-3.7-04).
+		{"ACK proxy from the start", func(l *simnet.Link) {
+			proxy := &simnet.AckProxy{}
+			l.There.Through(proxy.Data)
+			l.Back.Through(proxy.Acks)
+		}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			simnet.Test(t, simnet.Config{Deadline: 10 * time.Minute}, func(t *testing.T, w *simnet.World) {
