@@ -40,6 +40,7 @@ func (k hook) Outgoing(l *netstack.Link, p *tun.Packet) {
 	defer c.mu.Unlock()
 	now := c.host.clock.Now()
 	s.Outgoing(now, p, t)
+	c.checkClosed(s)
 	switch {
 	case t.Flags()&packet.FlagRST != 0:
 		c.refused(s)
@@ -79,6 +80,7 @@ func (k hook) Incoming(l *netstack.Link, p *tun.Packet, t packet.TCP) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	pass := s.Incoming(c.host.clock.Now(), p, t)
+	c.checkClosed(s)
 	if reset := s.PeerReset(); reset != nil && s.ep == nil && s.State() == subflow.SynReceived {
 		c.subDown(s, reset) // there is no endpoint that would tell
 	}

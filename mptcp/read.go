@@ -41,7 +41,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		switch {
 		case err == errAgain:
 			continue
-		case err != nil:
+		case err != nil && c.err == nil:
 			return 0, c.opError("read", err)
 		case c.rx.eof && c.rx.read == c.dataEnd():
 			return 0, io.EOF

@@ -127,6 +127,14 @@ func (s *sub) attach(ep *netstack.Endpoint) bool {
 	return true
 }
 
+// checkClosed ends a subflow whose FINs are both acknowledged. netstack tells it too, but not
+// when the FINs have crossed. c.mu is held.
+func (c *Conn) checkClosed(s *sub) {
+	if s.FinAcked() && s.PeerFinTaken() {
+		c.subDown(s, nil)
+	}
+}
+
 // event is called by the endpoint, which may be locked.
 func (s *sub) event(ev netstack.Event) {
 	if ev&(netstack.Failed|netstack.Closed) == 0 {

@@ -288,10 +288,20 @@ func (f *Subflow) mappingIn(now time.Time, m rxMapping, n int) bool {
 	return true
 }
 
+// hasSignal reports whether there is an MPTCP option other than DSS.
+func hasSignal(set *option.Set) bool {
+	for t := option.SubtypeCapable; t <= option.SubtypeReset; t++ {
+		if t != option.SubtypeDSS && set.Has(t) {
+			return true
+		}
+	}
+	return false
+}
+
 // ackIn tells the sender, and for plain TCP the connection, what the segment
 // acknowledges.
 func (f *Subflow) ackIn(now time.Time, t packet.TCP, set *option.Set, n int) {
-	f.ack = Ack{Seq: t.Ack(), Window: int(t.Window()) << f.sndScale, HasData: n > 0}
+	f.ack = Ack{Seq: t.Ack(), Window: int(t.Window()) << f.sndScale, HasData: n > 0, Signal: hasSignal(set)}
 	if ts, ok := set.Timestamps(); ok && f.timestamps {
 		f.ack.HasTS, f.ack.TSEcr = true, ts.Ecr
 	}

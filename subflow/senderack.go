@@ -23,6 +23,9 @@ type Ack struct {
 	Window int
 	// SACK is the blocks in the order of the option; the first may be a DSACK (RFC 2883).
 	SACK []SACKBlock
+	// Signal: the segment carries an MPTCP option other than DSS, so it is no duplicate ACK
+	// either (8684-3-01).
+	Signal bool
 	// HasData: the segment carries payload, so it is no duplicate ACK.
 	HasData bool
 	// HasTS: the segment has timestamps (RFC 7323) and TSEcr is the echo.
@@ -242,7 +245,7 @@ func (s *Sender) estimate(w *ackWork) {
 // the third duplicate ACK, and each ACK for a part during recovery, mark one segment.
 func (s *Sender) recoverWithoutSACK(w *ackWork) {
 	advanced := s.una != w.priorUna
-	duplicate := !advanced && !w.ack.HasData && s.board.inFlight > 0 &&
+	duplicate := !advanced && !w.ack.HasData && !w.ack.Signal && s.board.inFlight > 0 &&
 		s.offsetOf(w.ack.Seq) == int64(s.una) && s.una+uint64(max(w.ack.Window, 0)) == s.edge
 	switch {
 	case advanced:

@@ -56,6 +56,8 @@ var allowed = []struct {
 	{"examples/...", []string{"mptcp", "scheduler", "pathmgr", "subflow/congestion", "tun", "tun/...", "internal/linkem"}},
 	{"internal/interop", []string{"mptcp", "scheduler", "pathmgr", "subflow/congestion", "tun", "tun/...", "internal/linkem"}},
 	{"internal/imports", nil},
+	{"internal/script", []string{"mptcp", "pathmgr", "option", "tun", "tun/simnet", "internal/packet", "internal/seq"}},
+	{"internal/conformance", nil}, // tests only
 	{"internal/bench/...", []string{"..."}},
 	{"internal/bench", []string{"..."}},
 }

@@ -1,0 +1,156 @@
+package conformance
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	. "github.com/gomptcp/gomptcp/internal/script"
+	"github.com/gomptcp/gomptcp/mptcp"
+	"github.com/gomptcp/gomptcp/option"
+)
+
+// 8684-3.3.8-02, 8684-3.2-07: no data on a backup subflow while another works.
+func TestBackupSubflow(t *testing.T) {
+	Families(t, twoPaths, func(t *testing.T, l *Lab) {
+		first, conn := connected(l)
+		p := l.Client(1).SetID(1, true)
+		p.Send("SYN with B", SYN, Join)
+		p.Want("SYN/ACK", SYN|ACK, Join)
+		p.Send("third packet", ACK, Join)
+		p.Want("fourth packet", ACK, Len(0))
+		l.Write(conn, "hello").Result()
+		first.Await("data on the regular one", ACK, Data("hello"), Map(1, 1, 5))
+		first.Send("acknowledged", ACK, DataAck(6))
+		p.Never("none here", second, SomeData)
+		first.Send("RST", RST|ACK)
+		l.Sleep(2 * Delay)
+		l.Write(conn, "again").Result()
+		p.Await("now here", ACK, Data("again"), Map(6, 1, 5))
+	})
+}
+
+// 8684-3.3.2-04, 8684-3.3.6-01, -02: data that was confirmed elsewhere is still sent again,
+// the same bytes, on the subflow that lacks it.
+func TestHoleIsFilledWithOldBytes(t *testing.T) {
+	Test(t, Options{Paths: 2, Config: mptcp.Config{Scheduler: onlyJoins}}, func(t *testing.T, l *Lab) {
+		first, conn := connected(l)
+		p := l.Join(1, 1)
+		l.Write(conn, "hello").Result()
+		p.Await("data, which is lost", ACK, Data("hello"), Map(1, 1, 5))
+		first.Await("sent again elsewhere", ACK, Data("hello"), Map(1, 1, 5))
+		first.Send("acknowledged", ACK, DataAck(6))
+		p.Forget()
+		p.Await("and still there, the same bytes", ACK, Data("hello"), Seq(1))
+	})
+}
+
+// 8684-3.3.5-03: a window that is shut on one subflow stops that one only.
+func TestWindowOfOneSubflow(t *testing.T) {
+	Test(t, twoPaths, func(t *testing.T, l *Lab) {
+		first, conn := connected(l)
+		p := l.Join(1, 1)
+		p.Send("shut here", ACK, Win(0), DataAck(1))
+		l.Sleep(2 * Delay)
+		p.Forget()
+		l.Write(conn, strings.Repeat("w", 5000)).Result()
+		for end := uint32(1); end < 5001; {
+			s := first.Await("data", ACK, SomeData)
+			end = s.Seq + uint32(len(s.Payload))
+			first.Send("acknowledged", ACK, AckNo(end), DataAck(int(end)))
+		}
+		for _, s := range p.Arrived() {
+			require.Empty(t, s.Payload)
+		}
+	})
+}
+
+// 8684-3.4-02, 8684-3.9.1-01: from the second address to the port of the initial subflow.
+func TestWhereJoinsGo(t *testing.T) {
+	Families(t, meshed, func(t *testing.T, l *Lab) {
+		joining(l)
+		peer, host := l.Opened("join", SYN, Join).Addrs()
+		require.Equal(t, peerAt(l, 0, Port), peer)
+		require.Equal(t, l.HostAddr(1), host.Addr())
+	})
+}
+
+// 8684-3.4.1-08: unassigned flag bits are ignored.
+func TestReservedBitsOfAddAddr(t *testing.T) {
+	Test(t, Options{Config: meshed.Config}, func(t *testing.T, l *Lab) {
+		p, _ := l.Accept()
+		p.Confirm()
+		add := option.NewAddAddr(l.PeerKey, l.HostKey, 5, peerAt(l, 1, 0))
+		b := add.AppendTo(nil)
+		b[2] |= 0x0e
+		p.Send("with flags", ACK, Raw(b...))
+		p.Want("echo without", ACK, Option(add.Reply()))
+	})
+}
+
+// 8684-3.4.1-11, 8684-3.9.3-02: an address that refused is not tried again, unless announced
+// again.
+func TestRefusedAddress(t *testing.T) {
+	Test(t, Options{Config: meshed.Config}, func(t *testing.T, l *Lab) {
+		p, conn := l.Accept()
+		p.Confirm()
+		add := Option(option.NewAddAddr(l.PeerKey, l.HostKey, 5, peerAt(l, 1, 0)))
+		p.Send("another address", ACK, add)
+		l.Opened("join", SYN, Join).Send("port closed", RST|ACK)
+		l.NotOpened("not again", 60*second)
+		p.Send("announced again", ACK, add)
+		l.Opened("then it is", SYN, Join)
+		hostCarriesOn(l, p, conn)
+	})
+}
+
+// 8684-3.4.1-12: the same ID and address with another port.
+func TestSameAddressOtherPort(t *testing.T) {
+	Test(t, Options{Config: meshed.Config}, func(t *testing.T, l *Lab) {
+		p, _ := l.Accept()
+		p.Confirm()
+		for _, port := range []uint16{1001, 1002} {
+			p.Send("announcement", ACK, Option(option.NewAddAddr(l.PeerKey, l.HostKey, 5, peerAt(l, 1, port))))
+			at, _ := l.Opened("join", SYN, Join).Addrs()
+			require.Equal(t, peerAt(l, 1, port), at)
+			l.Sleep(second)
+		}
+	})
+}
+
+// 8684-3.4.2-03, -05: a REMOVE_ADDR out of the window has no effect, and no join comes of it.
+func TestRemoveAddrOutOfWindow(t *testing.T) {
+	Test(t, twoPaths, func(t *testing.T, l *Lab) {
+		first, conn := connected(l)
+		l.Join(1, 3)
+		first.Send("spoofed", Seq(60_000_000), ACK, Option(option.NewRemoveAddr(3)))
+		l.Sleep(30 * second)
+		require.Equal(t, "established", conn.Info().Subflows[1].State)
+		carriesOn(l, first, conn)
+	})
+}
+
+// 8684-3-04: initial sequence numbers of two subflows have nothing to do with each other.
+func TestInitialSequenceNumbers(t *testing.T) {
+	Test(t, meshed, func(t *testing.T, l *Lab) {
+		first, _ := joining(l)
+		join := l.Opened("join", SYN, Join)
+		diff := int32(join.HostSeq(0) - first.HostSeq(0))
+		require.Greater(t, max(diff, -diff), int32(10_000))
+	})
+}
+
+// 8684-3.3.4-03, 8684-3.3.1-01, 8684-Q-19: late and overlapping copies do no harm.
+func TestOverlappingMappings(t *testing.T) {
+	Families(t, twoPaths, func(t *testing.T, l *Lab) {
+		first, conn := connected(l)
+		p := l.Join(1, 1)
+		first.Send("bytes", Data("abcdef"), Map(2, 2, 6))
+		p.Send("some again, and more", Data("defghi"), Map(5, 1, 6))
+		first.Send("old ones", Data("xxx"), Map(2, 8, 3))
+		p.Send("the rest, with old ones before it", Data("ghijkl"), Map(8, 7, 6))
+		require.Equal(t, "abcdefghijkl", l.Read(conn, 12).Result())
+		p.Await("acknowledged", ACK, AckNo(13), DataAck(14))
+	})
+}
