@@ -211,18 +211,21 @@ func TestAllDevicesRemoved(t *testing.T) {
 				for c.Info().BytesReceived < 2<<20 {
 					time.Sleep(time.Millisecond)
 				}
+				h, end := p.client, c
+				if side == 1 {
+					h, end = p.server, s
+				}
 				for _, d := range p.dev {
-					if err := errors.Join(p.client.RemoveDevice(d[0].Name())); err != nil {
+					if err := h.RemoveDevice(d[side].Name()); err != nil {
 						return err
 					}
 				}
-				if established(c) > 0 {
+				if established(end) > 0 {
 					return errors.New("a subflow without device")
 				}
 				p.addPath(tun.PipeConfig{})
 				return nil
 			})
-			_ = side
 			exchange(t, c, s, 20<<20)
 			require.NoError(t, result(t, changed))
 			require.NoError(t, c.Close())
