@@ -13,6 +13,9 @@ import (
 // window field, and what a peer may announce ahead.
 const mappingSlack = 1 << 17
 
+// minUnmapped is how much data without a mapping is kept at least, in wait for one.
+const minUnmapped = 1 << 16
+
 // staleSpan is how far before the window a segment may lie so that what it acknowledges
 // still counts: pure ACKs are overtaken by data.
 const staleSpan = 1 << 20
@@ -343,6 +346,10 @@ func (f *Subflow) account(now time.Time) {
 			return
 		}
 		m := f.maps.at(f.accounted)
+		if m == nil && n > max(f.Owner.ReceiveWindow(), minUnmapped) {
+			f.reset(now, option.ReasonMiddlebox, "a window of data without a mapping") // 8684-3.3.1-10, 8684-3.7-05
+			return
+		}
 		if m == nil || m.bad {
 			return // 8684-3.3.1-08: acknowledged here, not by DATA_ACK
 		}

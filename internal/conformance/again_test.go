@@ -2,13 +2,11 @@ package conformance
 
 import (
 	"io"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	. "github.com/gomptcp/gomptcp/internal/script"
-	"github.com/gomptcp/gomptcp/mptcp"
 	"github.com/gomptcp/gomptcp/option"
 )
 
@@ -79,19 +77,4 @@ func TestDataFinOnFIN(t *testing.T) {
 			require.ErrorIs(t, l.Read(conn, 1).Err(), io.EOF)
 		})
 	}
-}
-
-// 8684-3.3.1-10, 8684-3.7-05: much data without a mapping on a join.
-func TestNoMappingForAWindowOfData(t *testing.T) {
-	Test(t, Options{Paths: 2, Config: mptcp.Config{ReceiveBuffer: 20_000}}, func(t *testing.T, l *Lab) {
-		first, conn := connected(l)
-		p := l.Join(1, 1)
-		for range 100 {
-			p.Send("no mapping", Data(strings.Repeat("?", 1000)))
-			l.Sleep(3 * Delay)
-		}
-		s := p.Await("reset", With(option.SubtypeReset))
-		require.NotZero(t, s.Flags&RST)
-		carriesOn(l, first, conn)
-	})
 }

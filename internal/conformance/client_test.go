@@ -166,3 +166,19 @@ func TestFlagCDeniesJoinsToInitialAddress(t *testing.T) {
 		require.Equal(t, peerAt(l, 1, Port), at)
 	})
 }
+
+// 8684-3.1-15, 8684-3.1-18: both sides' first data cross.
+func TestFirstDataCrosses(t *testing.T) {
+	Families(t, meshed, func(t *testing.T, l *Lab) {
+		p, conn := l.Accept()
+		l.Write(conn, "hello").Result()
+		p.Want("first data with keys", ACK, Data("hello"), Capable)
+		p.Send("the server's first data", Data("welcome"), AckNo(1), Map(1, 1, 7), DataAck(1))
+		require.Equal(t, "welcome", l.Read(conn, 7).Result())
+		p.Await("acknowledged", ACK, AckNo(8), DataAck(8))
+		p.Send("acknowledged", ACK, DataAck(6))
+		l.AcceptJoin(0)
+		p.Forget()
+		p.Never("nothing again", second, SomeData)
+	})
+}

@@ -186,3 +186,16 @@ func TestCloseIsNotConfirmed(t *testing.T) {
 		require.Greater(t, s.At, 5*second)
 	})
 }
+
+// 8684-3.3.3-03, T-C4: a DATA_FIN alone with a wrong checksum does not end the stream.
+func TestDataFinWithWrongChecksum(t *testing.T) {
+	Test(t, Options{PeerChecksum: true}, func(t *testing.T, l *Lab) {
+		p, conn := connected(l)
+		read := l.Read(conn, 1)
+		p.Send("DATA_FIN", ACK, MapFin(2, 0, 1), WrongChecksum)
+		l.Sleep(second)
+		read.NotDone("it does not count")
+		p.Send("data", Data("y"), Map(2, 2, 1))
+		require.Equal(t, "y", read.Result())
+	})
+}

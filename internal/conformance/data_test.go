@@ -223,3 +223,45 @@ func TestEverySegmentHasAMapping(t *testing.T) {
 		}
 	})
 }
+
+// 8684-3.3.4-01: a shut window of the connection is probed, and opens again.
+func TestShutWindow(t *testing.T) {
+	Test(t, Options{}, func(t *testing.T, l *Lab) {
+		accept := l.Listen()
+		p := l.Client(0)
+		p.Window = 1000
+		p.Send("SYN", SYN, Capable)
+		p.Want("SYN/ACK", SYN|ACK, Capable)
+		p.Send("third packet", ACK, Capable)
+		conn := accept.Result()
+		l.Write(conn, strings.Repeat("x", 3000)).Result()
+		p.Await("all of the window", ACK, SomeData)
+		p.Window = 0
+		p.Send("acknowledged, shut", ACK, DataAck(1001))
+		l.Sleep(2 * Delay)
+		p.Forget()
+		s := p.Want("it asks whether the window has opened", ACK)
+		require.LessOrEqual(t, len(s.Payload), 1)
+		p.Send("still shut", ACK, DataAck(1001+len(s.Payload)))
+		p.Await("it asks again", ACK)
+		p.Window = 60_000
+		p.Send("open", ACK, DataAck(1001))
+		for end := uint32(0); end < 3001; {
+			s := p.Await("the rest", ACK, SomeData)
+			end = s.Seq + uint32(len(s.Payload))
+			p.Send("acknowledged", ACK, AckNo(end), DataAck(int(end)))
+		}
+	})
+}
+
+// 8684-3.8-02, 8684-3.3.4-01: a flood of mappings without data, each elsewhere.
+func TestFloodOfMappings(t *testing.T) {
+	Test(t, Options{}, func(t *testing.T, l *Lab) {
+		p, conn := connected(l)
+		for i := range 3000 {
+			p.Send("mapping of data to come", ACK, Map(100+2*i, uint32(100+2*i), 1))
+		}
+		l.Sleep(second)
+		carriesOn(l, p, conn)
+	})
+}

@@ -116,98 +116,17 @@ func TestChecksumOfALongMapping(t *testing.T) {
 	})
 }
 
-// 8684-3.4.1-05, -06, -09, 8684-3.4-01
-func TestAddAddrIsEchoedAndJoined(t *testing.T) {
-	for _, port := range []uint16{0, 8443} {
-		Families(t, Options{Config: meshed.Config}, func(t *testing.T, l *Lab) {
-			p, _ := l.Accept()
-			p.Confirm()
-			add := option.NewAddAddr(l.PeerKey, l.HostKey, 5, peerAt(l, 1, port))
-			p.Send("another address", ACK, Option(add))
-			p.Want("echo", ACK, Option(add.Reply()))
-			j := l.Opened("join", SYN, Join)
-			at, _ := j.Addrs()
-			if port == 0 {
-				port = Port
-			}
-			require.Equal(t, peerAt(l, 1, port), at)
-		})
-	}
-}
-
-// 8684-3.4.1-02, -07, 8684-3-03: a wrong HMAC; a segment that TCP does not accept.
-func TestAddAddrThatDoesNotCount(t *testing.T) {
-	Test(t, meshed, func(t *testing.T, l *Lab) {
-		p, conn := joining(l)
-		l.Opened("join of the second path", SYN, Join)
-		add := option.NewAddAddr(l.PeerKey, l.HostKey, 5, peerAt(l, 3, 0))
-		bad := add
-		bad.HMAC[7] ^= 1
-		p.Send("wrong HMAC", ACK, Option(bad))
-		p.Send("beyond the window", Seq(50_000_000), ACK, Option(add))
-		p.Never("no echo", 3*second, With(option.SubtypeAddAddr))
-		hostCarriesOn(l, p, conn)
-	})
-}
-
-// 8684-3.4.2-05, 8684-3.8-03, 8684-Q-23
-func TestNonsenseIsIgnored(t *testing.T) {
-	for name, with := range map[string]Part{
-		"REMOVE_ADDR of an unknown ID": Option(option.NewRemoveAddr(200, 3)),
-		"unknown subtype":              Raw(0x1e, 4, 0x90, 0),
-		"private subtype":              Raw(0x1e, 4, 0xf0, 0),
-		"DSS of a wrong length":        Raw(0x1e, 5, 0x20, 0x01, 0),
-		"DSS that says nothing":        Raw(0x1e, 4, 0x20, 0x02),
-		"MP_CAPABLE out of place":      Raw(0x1e, 12, 0x01, 0x01, 1, 2, 3, 4, 5, 6, 7, 8),
-		"MP_JOIN out of place":         Raw(0x1e, 12, 0x10, 0x01, 1, 2, 3, 4, 5, 6, 7, 8),
-		"option without an end":        Raw(0x1e, 40, 0x20, 0x01),
-		"length 0":                     Raw(0x1e, 0, 1, 1),
-		"DATA_ACK of the future":       DataAck(1_000_000),
-		"DATA_ACK of the past":         DataAck(-1_000_000),
-		"DATA_FIN without mapping":     Raw(0x1e, 4, 0x20, 0x10),
-	} {
-		t.Run(name, func(t *testing.T) {
-			Test(t, Options{}, func(t *testing.T, l *Lab) {
-				p, conn := connected(l)
-				p.Send("nonsense", ACK, with)
-				p.Never("no reset", second, RST|ACK)
-				require.Zero(t, conn.Info().BytesSent)
-				carriesOn(l, p, conn)
-			})
-		})
-	}
-}
-
-// 8684-3-01, 8684-3.4.1-14: duplicate ACKs with options are no sign of congestion.
-func TestDuplicateAcksWithOptions(t *testing.T) {
-	Test(t, Options{}, func(t *testing.T, l *Lab) {
-		p, conn := connected(l)
-		l.Write(conn, "one").Result()
-		l.Write(conn, "two").Result()
-		p.Await("data", Data("one"))
-		p.Await("data", Data("two"))
-		for id := range 4 {
-			p.Send("announcement", ACK, AckNo(1), Option(option.NewAddAddr(l.PeerKey, l.HostKey, option.AddrID(id+1), peerAt(l, id+1, 0))))
-		}
-		p.Never("nothing is sent again for that", 2*Delay+Delay/2, Data("one"))
-	})
-}
-
-// 8684-3.3.8-02, -03: MP_PRIO of the peer.
-func TestPeerMakesSubflowBackup(t *testing.T) {
-	Test(t, Options{Paths: 2, Config: mptcp.Config{Scheduler: onlyJoins}}, func(t *testing.T, l *Lab) {
-		_, conn := connected(l)
+// 8684-3.3.1-10, 8684-3.7-05: much data without a mapping on a join.
+func TestNoMappingForAWindowOfData(t *testing.T) {
+	Test(t, Options{Paths: 2, Config: mptcp.Config{ReceiveBuffer: 20_000}}, func(t *testing.T, l *Lab) {
+		first, conn := connected(l)
 		p := l.Join(1, 1)
-		require.False(t, conn.Info().Subflows[1].Backup)
-		p.Send("please not here", ACK, Option(option.Prio{Backup: true}))
-		l.Sleep(2 * Delay)
-		require.True(t, conn.Info().Subflows[1].Backup)
-		require.False(t, conn.Info().Subflows[0].Backup)
-		p.Send("and here again", ACK, Option(option.Prio{}))
-		l.Sleep(2 * Delay)
-		require.False(t, conn.Info().Subflows[1].Backup)
-		l.Write(conn, "hello").Result()
-		p.Await("data", ACK, Data("hello"), Map(1, 1, 5))
-		p.Send("acknowledged", ACK, DataAck(6))
+		for range 100 {
+			p.Send("no mapping", Data(strings.Repeat("?", 1000)))
+			l.Sleep(3 * Delay)
+		}
+		s := p.Await("reset", With(option.SubtypeReset))
+		require.NotZero(t, s.Flags&RST)
+		carriesOn(l, first, conn)
 	})
 }

@@ -250,3 +250,30 @@ func TestTransientResetIsTriedAgain(t *testing.T) {
 		l.AcceptJoin(0)
 	})
 }
+
+// 8684-3.2-01, -18: the server opens a subflow, to a client that listens nowhere.
+func TestServerOpensSubflow(t *testing.T) {
+	Families(t, twoPaths, func(t *testing.T, l *Lab) {
+		first, conn := joining(l)
+		_, host := first.Addrs()
+		for _, port := range []uint16{host.Port(), 9} {
+			p := l.ClientTo(1, port)
+			p.Send("SYN with MP_JOIN", SYN, Join)
+			p.Want("SYN/ACK with MP_JOIN", SYN|ACK, Join)
+			p.Send("third packet", ACK, Join)
+			p.Want("fourth packet", ACK, Len(0))
+		}
+		require.Len(t, conn.Info().Subflows, 3)
+		hostCarriesOn(l, first, conn)
+	})
+}
+
+// 8684-3.2-08, 8684-3.1-01: a SYN with both options is a join.
+func TestSYNWithBothOptions(t *testing.T) {
+	Test(t, twoPaths, func(t *testing.T, l *Lab) {
+		connected(l)
+		p := l.Client(1)
+		p.Send("both", SYN, Join, Capable)
+		p.Want("SYN/ACK with MP_JOIN only", SYN|ACK, Join, Without(option.SubtypeCapable))
+	})
+}

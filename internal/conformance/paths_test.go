@@ -154,3 +154,71 @@ func TestOverlappingMappings(t *testing.T) {
 		p.Await("acknowledged", ACK, AckNo(13), DataAck(14))
 	})
 }
+
+// 8684-3.4.1-05, -06, -09, 8684-3.4-01
+func TestAddAddrIsEchoedAndJoined(t *testing.T) {
+	for _, port := range []uint16{0, 8443} {
+		Families(t, Options{Config: meshed.Config}, func(t *testing.T, l *Lab) {
+			p, _ := l.Accept()
+			p.Confirm()
+			add := option.NewAddAddr(l.PeerKey, l.HostKey, 5, peerAt(l, 1, port))
+			p.Send("another address", ACK, Option(add))
+			p.Want("echo", ACK, Option(add.Reply()))
+			j := l.Opened("join", SYN, Join)
+			at, _ := j.Addrs()
+			if port == 0 {
+				port = Port
+			}
+			require.Equal(t, peerAt(l, 1, port), at)
+		})
+	}
+}
+
+// 8684-3.4.1-02, -07, 8684-3-03: a wrong HMAC; a segment that TCP does not accept.
+func TestAddAddrThatDoesNotCount(t *testing.T) {
+	Test(t, meshed, func(t *testing.T, l *Lab) {
+		p, conn := joining(l)
+		l.Opened("join of the second path", SYN, Join)
+		add := option.NewAddAddr(l.PeerKey, l.HostKey, 5, peerAt(l, 3, 0))
+		bad := add
+		bad.HMAC[7] ^= 1
+		p.Send("wrong HMAC", ACK, Option(bad))
+		p.Send("beyond the window", Seq(50_000_000), ACK, Option(add))
+		p.Never("no echo", 3*second, With(option.SubtypeAddAddr))
+		hostCarriesOn(l, p, conn)
+	})
+}
+
+// 8684-3.3.8-02, -03: MP_PRIO of the peer.
+func TestPeerMakesSubflowBackup(t *testing.T) {
+	Test(t, Options{Paths: 2, Config: mptcp.Config{Scheduler: onlyJoins}}, func(t *testing.T, l *Lab) {
+		_, conn := connected(l)
+		p := l.Join(1, 1)
+		require.False(t, conn.Info().Subflows[1].Backup)
+		p.Send("please not here", ACK, Option(option.Prio{Backup: true}))
+		l.Sleep(2 * Delay)
+		require.True(t, conn.Info().Subflows[1].Backup)
+		require.False(t, conn.Info().Subflows[0].Backup)
+		p.Send("and here again", ACK, Option(option.Prio{}))
+		l.Sleep(2 * Delay)
+		require.False(t, conn.Info().Subflows[1].Backup)
+		l.Write(conn, "hello").Result()
+		p.Await("data", ACK, Data("hello"), Map(1, 1, 5))
+		p.Send("acknowledged", ACK, DataAck(6))
+	})
+}
+
+// 8684-3-01, 8684-3.4.1-14: duplicate ACKs with options are no sign of congestion.
+func TestDuplicateAcksWithOptions(t *testing.T) {
+	Test(t, Options{}, func(t *testing.T, l *Lab) {
+		p, conn := connected(l)
+		l.Write(conn, "one").Result()
+		l.Write(conn, "two").Result()
+		p.Await("data", Data("one"))
+		p.Await("data", Data("two"))
+		for id := range 4 {
+			p.Send("announcement", ACK, AckNo(1), Option(option.NewAddAddr(l.PeerKey, l.HostKey, option.AddrID(id+1), peerAt(l, id+1, 0))))
+		}
+		p.Never("nothing is sent again for that", 2*Delay+Delay/2, Data("one"))
+	})
+}

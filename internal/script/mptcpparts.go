@@ -177,15 +177,11 @@ func (d *draft) finish() error {
 	return nil
 }
 
-// data numbers: relative to the IDSN of whoever sends the data.
-func (l *Lab) hostDSN(n int) seq.DSN { return l.HostKey.IDSN().Add(n) }
-func (l *Lab) peerDSN(n int) seq.DSN { return l.PeerKey.IDSN().Add(n) }
-
 // PeerDSN is the whole of a relative data sequence number of the peer's data.
-func (l *Lab) PeerDSN(n int) seq.DSN { return l.peerDSN(n) }
+func (l *Lab) PeerDSN(n int) seq.DSN { return l.PeerKey.IDSN().Add(n) }
 
 // HostDSN is the whole of a relative data sequence number of the host's data.
-func (l *Lab) HostDSN(n int) seq.DSN { return l.hostDSN(n) }
+func (l *Lab) HostDSN(n int) seq.DSN { return l.HostKey.IDSN().Add(n) }
 
 func (d *draft) dssOf() *option.DSS {
 	if d.dss == nil {
@@ -201,7 +197,7 @@ func DataAck(n int) Part {
 		func(d *draft) error {
 			d.flags |= ACK
 			dss := d.dssOf()
-			dss.HasAck, dss.Ack = true, uint64(d.p.l.hostDSN(n))
+			dss.HasAck, dss.Ack = true, uint64(d.p.l.HostDSN(n))
 			return nil
 		},
 		func(s *Segment) error {
@@ -209,8 +205,8 @@ func DataAck(n int) Part {
 			if !ok || !dss.HasAck {
 				return errors.New("there is no DATA_ACK")
 			}
-			if got := dss.WideAck(s.p.l.peerDSN(n)); got != s.p.l.peerDSN(n) {
-				return fmt.Errorf("DATA_ACK is %d", got.Sub(s.p.l.peerDSN(0)))
+			if got := dss.WideAck(s.p.l.PeerDSN(n)); got != s.p.l.PeerDSN(n) {
+				return fmt.Errorf("DATA_ACK is %d", got.Sub(s.p.l.PeerDSN(0)))
 			}
 			return nil
 		},
@@ -234,7 +230,7 @@ func mapping(dsn int, ssn uint32, length int, fin bool) Part {
 		func(d *draft) error {
 			d.flags |= ACK
 			dss := d.dssOf()
-			dss.HasMap, dss.DSN, dss.SSN, dss.Len, dss.DataFin = true, uint64(d.p.l.peerDSN(dsn)), ssn, uint16(length), fin
+			dss.HasMap, dss.DSN, dss.SSN, dss.Len, dss.DataFin = true, uint64(d.p.l.PeerDSN(dsn)), ssn, uint16(length), fin
 			return nil
 		},
 		func(s *Segment) error {
@@ -243,9 +239,9 @@ func mapping(dsn int, ssn uint32, length int, fin bool) Part {
 				return errors.New("there is no mapping")
 			}
 			l := s.p.l
-			got := dss.WideDSN(l.hostDSN(dsn))
-			if got != l.hostDSN(dsn) || dss.SSN != ssn || int(dss.Len) != length || dss.DataFin != fin {
-				return fmt.Errorf("the mapping is dsn %d ssn %d len %d fin %v", got.Sub(l.hostDSN(0)), dss.SSN, dss.Len, dss.DataFin)
+			got := dss.WideDSN(l.HostDSN(dsn))
+			if got != l.HostDSN(dsn) || dss.SSN != ssn || int(dss.Len) != length || dss.DataFin != fin {
+				return fmt.Errorf("the mapping is dsn %d ssn %d len %d fin %v", got.Sub(l.HostDSN(0)), dss.SSN, dss.Len, dss.DataFin)
 			}
 			return s.checkSum(dss, got)
 		},
