@@ -162,11 +162,15 @@ func (c *Conn) afterRead(now time.Time) {
 			break
 		}
 	}
-	edge := c.rx.read.Add(c.host.cfg.ReceiveBuffer)
-	if edge.Sub(c.shared.Advertised) < int64(c.host.cfg.ReceiveBuffer/4) {
-		return
+	news := false
+	for _, s := range c.subs {
+		if s.talks() && s.Offer().Sub(c.shared.Advertised) >= int64(c.host.cfg.ReceiveBuffer/4) {
+			news = true
+		}
 	}
-	c.ackAll(now)
+	if news {
+		c.ackAll(now)
+	}
 }
 
 // ReceiveWindow implements subflow.Owner.

@@ -79,7 +79,7 @@ func (f *Subflow) synAckOption() option.Option {
 func (f *Subflow) synIn(now time.Time, t packet.TCP, set *option.Set) bool {
 	isAck := t.Flags()&packet.FlagACK != 0
 	switch {
-	case f.Role == Responder && !isAck && f.state <= SynReceived:
+	case f.Role == Responder && !isAck && (f.state == Idle || f.state == SynReceived && seq.SSN(t.Seq()) == f.irs):
 		f.learnPeer(now, t, set)
 		f.state = SynReceived
 		if f.Kind == Join {

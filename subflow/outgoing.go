@@ -246,6 +246,12 @@ func (f *Subflow) windowField() uint16 {
 	return uint16(field)
 }
 
+// Offer is the right edge of the window that an ACK would show now, before rounding: the
+// connection's, as far as the endpoint below takes it.
+func (f *Subflow) Offer() seq.DSN {
+	return f.Shared.RcvNxt.Add(max(0, min(f.Owner.ReceiveWindow(), f.edge.Sub(f.rcvNxt))))
+}
+
 // emit sends a segment of data for the Sender.
 func (f *Subflow) emit(now time.Time, s *Segment) error {
 	flags := packet.FlagACK
