@@ -23,7 +23,7 @@ var errClosedByPeer = errors.New("closed by the peer in mid-stream")
 // OnTCPEstablished implements subflow.Owner.
 func (c *Conn) OnTCPEstablished(now time.Time, f *subflow.Subflow) {
 	s := c.byFlow(f)
-	s.position()
+	s.readPos, s.hasPos = s.ReadStart(), true
 	if f.Kind == subflow.Join && f.Role == subflow.Opener {
 		s.thirdAt = now.Add(thirdRTO)
 	}

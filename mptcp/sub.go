@@ -270,10 +270,12 @@ func (s *sub) unread() bool {
 	return s.ep != nil && s.position().Less(s.Accounted()) && !(c.rx.eof && c.rx.read == c.dataEnd())
 }
 
-// position is the sequence number of the next byte to read from the endpoint.
+// position is the sequence number of the next byte to read from the endpoint. Before the
+// handshake has told where the peer's numbers start it means nothing, and nothing can be
+// read there.
 func (s *sub) position() seq.SSN {
 	if !s.hasPos {
-		s.readPos, s.hasPos = s.ReadStart(), true
+		return s.ReadStart()
 	}
 	return s.readPos
 }

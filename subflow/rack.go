@@ -87,7 +87,7 @@ func (k *rack) recovered() {
 func (s *Sender) detectLosses(now time.Time) int {
 	k := &s.rack
 	k.at = time.Time{}
-	if !s.sackSeen {
+	if s.cfg.NoSACK && !s.sackSeen {
 		return 0 // cumulative ACKs alone say nothing about what follows a hole
 	}
 	hurry := s.episode.kind != noEpisode || s.board.sackedBytes >= dupThresh*s.mss

@@ -148,6 +148,8 @@ func (s *Sender) undoIfSpurious(now time.Time, w *ackWork) {
 	s.unsettled.Clear()
 	if e.kind == timeoutEpisode {
 		s.unmark()
+		// What was sent again may not have been what arrived: it proves nothing about the rest.
+		s.rack.sent, s.rack.end = time.Time{}, 0
 	}
 	e.kind = noEpisode
 	s.cc.OnUndo(now)

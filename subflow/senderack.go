@@ -241,7 +241,7 @@ func (s *Sender) estimate(w *ackWork) {
 	}
 }
 
-// recoverWithoutSACK is what is left of RFC 6582 for a peer that never sent a SACK block:
+// recoverWithoutSACK is what is left of RFC 6582 for a peer that cannot send a SACK block:
 // the third duplicate ACK, and each ACK for a part during recovery, mark one segment.
 func (s *Sender) recoverWithoutSACK(w *ackWork) {
 	advanced := s.una != w.priorUna
@@ -253,7 +253,7 @@ func (s *Sender) recoverWithoutSACK(w *ackWork) {
 	case duplicate:
 		s.dupAcks++
 	}
-	if s.sackSeen || s.board.recs.len() == 0 {
+	if !s.cfg.NoSACK || s.sackSeen || s.board.recs.len() == 0 {
 		return
 	}
 	partial := advanced && s.episode.kind == lossEpisode
