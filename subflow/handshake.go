@@ -209,7 +209,7 @@ func (f *Subflow) thirdOut(now time.Time) {
 	}
 	f.state = Established
 	if f.Kind == Join {
-		f.state = PreEstablished
+		f.state, f.thirdTS = PreEstablished, f.tsNow(now)
 	}
 	f.endpointUp = true
 	f.startSender(now)

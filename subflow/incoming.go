@@ -98,7 +98,7 @@ func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *opt
 	if ts, ok := set.Timestamps(); ok && f.timestamps {
 		f.seen(at, ts.Val)
 	}
-	if f.state == PreEstablished {
+	if f.state == PreEstablished && f.isFourth(set, len(payload)) {
 		f.state = Established // 8684-Q-26
 		f.Owner.OnUsable(now, f)
 	}
@@ -121,6 +121,14 @@ func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *opt
 	}
 	f.translateIn(t)
 	return true
+}
+
+// isFourth reports whether a segment shows that the third packet of a join has come. An
+// ACK that answers a SYN that came twice does not: it echoes an older timestamp.
+func (f *Subflow) isFourth(set *option.Set, n int) bool {
+	_, dss := set.DSS()
+	ts, ok := set.Timestamps()
+	return n > 0 || dss || !ok || !f.timestamps || int32(ts.Ecr-f.thirdTS) >= 0
 }
 
 // sum adds the payload of a segment to the checksums, as far as it was not verified yet. It

@@ -57,8 +57,9 @@ type Subflow struct {
 	peerMSS     int
 	peerWindow  int
 	sackOK      bool
-	endpointUp  bool // the endpoint below has completed its handshake
-	dataAcked   bool // a DATA_ACK came with an ACK of data (joins)
+	endpointUp  bool   // the endpoint below has completed its handshake
+	dataAcked   bool   // a DATA_ACK came with an ACK of data (joins)
+	thirdTS     uint32 // timestamp of the third packet (joins that we open)
 
 	// Receiving. accounted is how far the bytes that the endpoint accepted have been
 	// handed to the connection by their mappings; it stops at an unmapped byte.

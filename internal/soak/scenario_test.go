@@ -193,6 +193,18 @@ func (s *scenario) corrupts() bool {
 	return false
 }
 
+// losesDevices reports whether subflows end before their time.
+func (s *scenario) losesDevices() bool {
+	for _, p := range s.paths {
+		for _, e := range p.events {
+			if e.kind == signalled {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (s *scenario) newPath(d dice) path {
 	p := path{there: shape(d, s.v6)}
 	p.back = p.there

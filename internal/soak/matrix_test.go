@@ -1,0 +1,90 @@
+package soak
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gomptcp/gomptcp/scheduler"
+	"github.com/gomptcp/gomptcp/tun/simnet"
+)
+
+var update = flag.Bool("update", false, "write testdata anew")
+
+// cell is one network of the matrix: two paths of 10 Mbit/s, of which the first has a round
+// trip of 20 ms.
+type cell struct {
+	scheduler string
+	ratio     int     // of the second path's round trip to the first one's
+	loss      float64 // on both
+	queue     time.Duration
+	window    int // the receiver's buffer in bytes; 0 is plenty
+}
+
+// matrix has all cells. Where the window is plenty, the schedulers differ little: the paths
+// take whatever they can.
+func matrix() (cells []cell) {
+	for _, name := range scheduler.Names() {
+		for _, window := range []int{0, 100_000} {
+			for _, ratio := range []int{1, 4, 16} {
+				for _, loss := range []float64{0, 0.005} {
+					for _, queue := range []time.Duration{15 * time.Millisecond, 60 * time.Millisecond} {
+						cells = append(cells, cell{name, ratio, loss, queue, window})
+					}
+				}
+			}
+		}
+	}
+	return cells
+}
+
+const matrixSize = 4 << 20
+
+// goodput is that of a transfer from client to server, in Mbit/s.
+func (c cell) goodput(t *testing.T) float64 {
+	shape := simnet.Shape{Rate: 10 * simnet.Mbps, Delay: 10 * time.Millisecond, Loss: c.loss, Queue: simnet.Queue{Time: c.queue}}
+	far := shape
+	far.Delay *= time.Duration(c.ratio)
+	s := &scenario{seed: 1, paths: []path{{there: shape, back: shape}, {there: far, back: far}}}
+	for i := range s.config {
+		s.config[i] = settings{scheduler: c.scheduler, congestion: "cubic", receive: c.window}
+	}
+	plan := traffic{ending: orderly}
+	plan.side[0] = stream{size: matrixSize, chunk: 64 << 10, readSize: 64 << 10}
+	plan.side[1] = stream{chunk: 1, readSize: 64 << 10}
+	var took time.Duration
+	require.NoError(t, simnet.Run(simnet.Config{Seed: 1, Deadline: deadline}, func(w *simnet.World) {
+		n, err := s.build(w)
+		require.NoError(t, err)
+		pair, err := n.connect()
+		require.NoError(t, err)
+		began := w.Elapsed()
+		require.NoError(t, n.transfer(plan, pair, 0))
+		took = w.Elapsed() - began
+	}))
+	return matrixSize * 8 / took.Seconds() / 1e6
+}
+
+// The goodput of the matrix is that of testdata/goodput.txt, exactly: runs are
+// deterministic. After a change that is meant to have an effect, -update writes the table
+// anew, and its diff shows what the effect is.
+func TestGoodput(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Mbit/s over two paths of 10 Mbit/s, the first with a round trip of 20 ms; cubic, 4 MiB.\n")
+	fmt.Fprintf(&b, "%-11s %7s %5s %6s %6s %8s\n", "scheduler", "window", "ratio", "loss", "queue", "goodput")
+	for _, c := range matrix() {
+		fmt.Fprintf(&b, "%-11s %7d %5d %6g %6v %8.2f\n", c.scheduler, c.window, c.ratio, c.loss, c.queue, c.goodput(t))
+	}
+	const file = "testdata/goodput.txt"
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(b.String()), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), b.String(), "go test ./internal/soak -run TestGoodput -update")
+}
