@@ -74,6 +74,9 @@ func (c cell) goodput(t *testing.T) float64 {
 // deterministic. After a change that is meant to have an effect, -update writes the table
 // anew, and its diff shows what the effect is.
 func TestGoodput(t *testing.T) {
+	if raceDetector {
+		t.Skip("slow, and the other tests have the same races")
+	}
 	var b strings.Builder
 	b.WriteString("# Mbit/s over two paths of 10 Mbit/s, the first with a round trip of 20 ms; cubic, 4 MiB.\n")
 	fmt.Fprintf(&b, "%-11s %7s %5s %6s %6s %8s\n", "scheduler", "window", "ratio", "loss", "queue", "goodput")

@@ -136,7 +136,10 @@ func TestSeed(t *testing.T) {
 // TestSeeds plays seeds that are the same in every run.
 func TestSeeds(t *testing.T) {
 	n := uint64(300)
-	if testing.Short() {
+	switch {
+	case raceDetector:
+		n = 20
+	case testing.Short():
 		n = 60
 	}
 	const workers = 4
