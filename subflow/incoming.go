@@ -214,6 +214,12 @@ func (f *Subflow) checkPresence(now time.Time, t packet.TCP, dss option.DSS, n i
 	if f.Shared.PeerConfirmed {
 		return true
 	}
+	if n > 0 && !dss.HasMap && f.Role == Responder && f.Shared.Signalled {
+		// The opener goes on with MPTCP, perhaps on other subflows too: to read its bytes as
+		// plain TCP might deliver the wrong ones.
+		f.reset(now, option.ReasonMiddlebox, "first data without a mapping, after a DSS of ours")
+		return false
+	}
 	if n > 0 && !dss.HasMap {
 		f.fallback(now, "first data without a mapping") // 8684-3.7-01
 		return false

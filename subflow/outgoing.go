@@ -215,6 +215,7 @@ func (f *Subflow) sendAck(now time.Time, at seq.SSN, flags uint8) {
 
 // ackDSS is a DSS with the DATA_ACK (8684-3.3.2-02, 8684-Q-10).
 func (f *Subflow) ackDSS() option.DSS {
+	f.Shared.Signalled = true
 	return option.DSS{HasAck: true, Ack64: f.Shared.Wide, Ack: uint64(f.Shared.RcvNxt)}
 }
 

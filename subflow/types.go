@@ -87,6 +87,9 @@ type Shared struct {
 	// PeerConfirmed: a DSS has come, or what stands for it (8684-Q-08): the peer has both
 	// keys, and MP_CAPABLE need not be repeated. Set by subflows.
 	PeerConfirmed bool
+	// Signalled: a DSS of ours has left. The peer may have taken it as confirmation, and then
+	// no longer falls back with us. Set by subflows.
+	Signalled bool
 	// Wide: the peer's mappings have 8-byte DSNs, so our DATA_ACKs need 8 bytes
 	// (8684-3.3.2-02). Set by subflows.
 	Wide bool
