@@ -27,16 +27,16 @@ type Config struct {
 	DisableMPTCP bool
 
 	// SendBuffer is the number of bytes that a connection accepts for sending before
-	// Write waits. Default: 8 MiB.
+	// Write waits, 4 KiB to 256 MiB. Default: 8 MiB.
 	SendBuffer int
 	// ReceiveBuffer is the number of bytes that a connection offers as its receive window,
-	// shared by all subflows. Default: 8 MiB.
+	// shared by all subflows, 4 KiB to 64 MiB. Default: 8 MiB.
 	ReceiveBuffer int
 
 	// DialTimeout bounds Dial when its context has no deadline. Default: 60 s; negative: none.
 	DialTimeout time.Duration
-	// CloseTimeout is how long Close waits, after it has returned to the caller or not, for the
-	// peer to confirm what was sent, before the connection is reset. Default: 60 s.
+	// CloseTimeout is how long, after Close has returned, the peer has to confirm what was sent,
+	// before the connection is reset. It must not be negative. Default: 60 s.
 	CloseTimeout time.Duration
 	// BreakTimeout is how long a connection without any subflow lives on and waits for a
 	// path (break before make). Default: 60 s; negative: it ends at once.
@@ -46,7 +46,7 @@ type Config struct {
 	// 15 s; negative: never.
 	KeepAlive time.Duration
 	// MaxSubflows bounds the subflows of one connection, the initial one included, those that
-	// the peer opens among them. Default: 8.
+	// the peer opens among them, 1 to 64. Default: 8.
 	MaxSubflows int
 
 	// Environment is where the host's time and randomness come from: a node of a

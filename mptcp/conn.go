@@ -3,6 +3,7 @@ package mptcp
 import (
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -49,7 +50,7 @@ type Conn struct {
 	tx tx
 	rx rx
 
-	localIDs map[addrKey]option.AddrID
+	localIDs map[netip.Addr]option.AddrID
 
 	breakAt  time.Time // when a connection without subflows ends
 	closeAt  time.Time // when Close gives up waiting for the peer

@@ -3,6 +3,7 @@ package mptcp
 import (
 	"errors"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -149,7 +150,7 @@ func (c *Conn) addAddrIn(now time.Time, f *subflow.Subflow, a option.AddAddr) {
 	f.SendOption(now, a.Reply())
 	addr := a.Addr
 	if addr.Port() == 0 {
-		addr = netipAddrPort(addr.Addr(), f.Remote.Port())
+		addr = netip.AddrPortFrom(addr.Addr(), f.Remote.Port())
 	}
 	c.tell(pathmgr.RemoteAddrUp{AddrID: uint8(a.ID), Addr: addr})
 }

@@ -12,8 +12,6 @@ import (
 	"github.com/gomptcp/gomptcp/subflow"
 )
 
-func netipAddrPort(a netip.Addr, port uint16) netip.AddrPort { return netip.AddrPortFrom(a, port) }
-
 // checkEstablished tells the path manager, once, that further subflows may be opened
 // (8684-3.1-18).
 func (c *Conn) checkEstablished(now time.Time) {

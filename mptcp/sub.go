@@ -18,9 +18,6 @@ import (
 // flowKey identifies a TCP connection of the host.
 type flowKey struct{ local, remote netip.AddrPort }
 
-// addrKey is an address as the path manager sees it.
-type addrKey = netip.Addr
-
 // sub is a subflow with its endpoint. The connection's lock protects it; ep is set once
 // and its methods are called without the lock.
 type sub struct {
@@ -70,7 +67,7 @@ func (c *Conn) newSub(kind subflow.Kind, role subflow.Role, key flowKey, link *n
 // others in the order of use (8684-3.2-03, -04).
 func (c *Conn) localID(a netip.Addr) option.AddrID {
 	if c.localIDs == nil {
-		c.localIDs = map[addrKey]option.AddrID{a: 0}
+		c.localIDs = map[netip.Addr]option.AddrID{a: 0}
 		return 0
 	}
 	id, ok := c.localIDs[a]

@@ -58,6 +58,20 @@ func TestServerSeesOptionsVanish(t *testing.T) {
 	})
 }
 
+// 8684-3.7-05: once a DSS of the server has left, the client may go on with MPTCP, so that its
+// data without mapping must not be read as plain TCP.
+func TestOptionsVanishAfterServerSpoke(t *testing.T) {
+	Test(t, Options{}, func(t *testing.T, l *Lab) {
+		p, conn := l.Connect()
+		l.Write(conn, "hello").Result()
+		p.Await("data with a mapping", ACK, Data("hello"), Map(1, 1, 5))
+		p.Send("data without option", Data("abc"))
+		p.Await("reset", Reset(option.ReasonMiddlebox))
+		require.True(t, conn.Info().MPTCP)
+		require.Zero(t, conn.Info().BytesReceived)
+	})
+}
+
 // 8684-3.3.1-17, 8684-3.7-14, 8684-W-25: an infinite mapping of the peer.
 func TestInfiniteMapping(t *testing.T) {
 	Test(t, Options{}, func(t *testing.T, l *Lab) {
