@@ -114,6 +114,7 @@ const (
 
 func newConn(h *Host, role pathmgr.Role, key option.Key) *Conn {
 	c := &Conn{host: h, role: role, log: h.log, nextID: 1, dialed: make(chan struct{})}
+	c.shared.MIB = &h.mib
 	c.shared.LocalKey = key
 	c.shared.LocalIDSN = key.IDSN()
 	c.shared.WantChecksum = h.cfg.Checksum

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gomptcp/gomptcp/internal/clock"
+	"github.com/gomptcp/gomptcp/internal/mib"
 	"github.com/gomptcp/gomptcp/internal/netstack"
 	"github.com/gomptcp/gomptcp/option"
 	"github.com/gomptcp/gomptcp/pathmgr"
@@ -34,6 +35,7 @@ type Host struct {
 	stack *netstack.Stack
 	leave func()         // unregisters the host from its environment
 	spawn func(f func()) // runs f in a goroutine of its own
+	mib   mib.Set
 
 	mu        sync.RWMutex
 	closed    bool

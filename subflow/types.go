@@ -3,6 +3,7 @@ package subflow
 import (
 	"time"
 
+	"github.com/gomptcp/gomptcp/internal/mib"
 	"github.com/gomptcp/gomptcp/internal/seq"
 	"github.com/gomptcp/gomptcp/option"
 	"github.com/gomptcp/gomptcp/tun"
@@ -71,6 +72,8 @@ const (
 // Shared is what the subflows of a connection have in common. The connection owns
 // it; its lock protects it. Subflows write only the fields that say so.
 type Shared struct {
+	// MIB counts what happens; may be nil.
+	MIB *mib.Set
 	// Mode is set by the initial subflow's handshake, or by a fallback.
 	Mode Mode
 	// FallbackReason says in words why Mode is Plain.

@@ -28,6 +28,7 @@ var allowed = []struct {
 	// Pure: values in, values out.
 	{"internal/seq", nil},
 	{"internal/clock", nil},
+	{"internal/mib", nil},
 	{"internal/packet", nil},
 	{"internal/rangeset", []string{"internal/seq"}},
 	{"internal/sendbuf", []string{"internal/seq", "internal/rangeset"}},
@@ -44,13 +45,13 @@ var allowed = []struct {
 
 	// The two halves of a subflow, which do not know each other.
 	{"subflow", []string{"subflow/congestion", "option", "tun", "internal/seq", "internal/rangeset", "internal/sendbuf",
-		"internal/packet", "internal/clock"}},
+		"internal/packet", "internal/clock", "internal/mib"}},
 	{"internal/netstack", []string{"internal/netstack/...", "tun", "internal/packet", "internal/clock", "internal/seq"}},
 	{"internal/netstack/...", []string{"internal/netstack/...", "tun", "internal/packet", "internal/clock", "internal/seq"}},
 
 	// The connection, which ties all together.
 	{"mptcp", []string{"subflow", "subflow/congestion", "option", "scheduler", "pathmgr", "tun", "internal/netstack", "internal/seq",
-		"internal/rangeset", "internal/sendbuf", "internal/packet", "internal/clock"}},
+		"internal/rangeset", "internal/sendbuf", "internal/packet", "internal/clock", "internal/mib"}},
 
 	// Its users.
 	{"examples/...", []string{"mptcp", "scheduler", "pathmgr", "subflow/congestion", "tun", "tun/...", "internal/linkem"}},
