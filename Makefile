@@ -11,7 +11,7 @@ PLATFORMS = linux/amd64 linux/arm64 linux/386 darwin/amd64 darwin/arm64 windows/
             freebsd/amd64 android/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help build fmt lint test race interop soak fuzz bench bench-links cross
+.PHONY: help build fmt lint test race interop conformance soak fuzz bench bench-links cross
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ race: ## all tests with the race detector, interop with small transfers
 
 interop: ## against the kernel's MPTCP, 100 MB each way (root); INTEROP_PCAP=DIR captures
 	INTEROP_REQUIRED=1 $(GO) test -count=1 -timeout 25m -v ./internal/interop/
+
+conformance: ## which test shows which requirement of RFC 8684; writes docs/conformance.md
+	$(GO) run ./internal/conformance/table
 
 soak: ## random networks for SOAK (a duration); prints the seed of a failure
 	$(GO) test -run 'TestSoak$$' -count=1 -timeout 0 ./internal/soak -soak $(SOAK)

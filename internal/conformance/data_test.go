@@ -44,7 +44,7 @@ func TestRetransmissionRepeatsMapping(t *testing.T) {
 	})
 }
 
-// 8684-3.3.1-08, -09, -28: data without a mapping is acknowledged on the subflow only; the
+// 8684-3.3.1-08, -09, 8684-Q-28: data without a mapping is acknowledged on the subflow only; the
 // mapping may come later.
 func TestMappingComesLater(t *testing.T) {
 	Families(t, twoPaths, func(t *testing.T, l *Lab) {
@@ -207,7 +207,7 @@ func TestWindowEdgeNeverMovesLeft(t *testing.T) {
 	})
 }
 
-// 8684-3.3.1-07: nothing of ours has URG; 8684-3.7-02: every segment has a mapping until the
+// 8684-3.3.1-07: nothing of ours has URG; 8684-3.3.1-16, 8684-3.7-02: every segment has a mapping until the
 // first DATA_ACK.
 func TestEverySegmentHasAMapping(t *testing.T) {
 	Test(t, Options{}, func(t *testing.T, l *Lab) {
@@ -218,7 +218,7 @@ func TestEverySegmentHasAMapping(t *testing.T) {
 			dss, ok := s.Options.DSS()
 			require.True(t, ok && dss.HasMap)
 			start, end := dss.SSN, dss.SSN+uint32(dss.Len)
-			require.True(t, start < s.Seq+uint32(len(s.Payload)) && s.Seq < end, "8684-3.3.1-16")
+			require.True(t, start < s.Seq+uint32(len(s.Payload)) && s.Seq < end)
 			got += len(s.Payload)
 		}
 	})
