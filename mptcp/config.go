@@ -41,6 +41,9 @@ type Config struct {
 	// BreakTimeout is how long a connection without any subflow lives on and waits for a
 	// path (break before make). Default: 60 s; negative: it ends at once.
 	BreakTimeout time.Duration
+	// FastCloseByACK lets Conn.Abort send MP_FASTCLOSE on an ACK, repeated until the peer has
+	// answered (RFC 8684 section 3.5, option A). Default: on RSTs, sent once (option R).
+	FastCloseByACK bool
 	// KeepAlive is after how long without anything from the peer an idle subflow is probed, and
 	// how long each of nine probes waits for an answer before the subflow is reset. Default:
 	// 15 s; negative: never.

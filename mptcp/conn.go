@@ -52,14 +52,17 @@ type Conn struct {
 
 	localIDs map[netip.Addr]option.AddrID
 
+	fastClose fastClose
+
 	breakAt  time.Time // when a connection without subflows ends
 	closeAt  time.Time // when Close gives up waiting for the peer
 	pmAt     time.Time // when the path manager wants a Timer event
 	draining bool      // a drain is queued
 
 	actions    []func()
-	actRunning bool
-	idle       sync.Cond     // signalled when actRunning becomes false
+	actSpawned bool          // a goroutine that will run actions is on its way, or at work
+	acting     bool          // somebody runs actions
+	idle       sync.Cond     // signalled when acting becomes false
 	dialed     chan struct{} // closed when the handshake has ended, well or badly
 	claimed    bool          // server: it has come out of a listener
 	halfOpen   clock.Timer   // server: ends the wait for that
@@ -109,6 +112,7 @@ const (
 	handshaking phase = iota // the initial subflow is being opened
 	open                     // data flows, perhaps in one direction only
 	finished                 // both ends confirmed, only subflows are left to close
+	fastClosing              // aborted; the peer's RST is waited for
 	dead                     // over; nothing is left
 )
 
@@ -135,31 +139,6 @@ func (c *Conn) LocalAddr() net.Addr { return c.local }
 
 // RemoteAddr is the remote address of the initial subflow, also when that is gone.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
-
-// act queues something that has to call an endpoint. c.mu is held.
-func (c *Conn) act(f func()) {
-	c.actions = append(c.actions, f)
-	if !c.actRunning {
-		c.actRunning = true
-		c.host.spawn(c.runActions)
-	}
-}
-
-func (c *Conn) runActions() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for len(c.actions) > 0 {
-		list := c.actions
-		c.actions = nil
-		c.mu.Unlock()
-		for _, f := range list {
-			f()
-		}
-		c.mu.Lock()
-	}
-	c.actRunning = false
-	c.idle.Broadcast()
-}
 
 // wake lets everyone who waits look again. c.mu is held.
 func (c *Conn) wake() {

@@ -16,10 +16,7 @@ type deadline struct {
 
 // set moves the deadline and wakes who waits, now or when it has come.
 func (d *deadline) set(clk clock.Clock, at time.Time, cond *sync.Cond) {
-	if d.timer != nil {
-		d.timer.Stop()
-		d.timer = nil
-	}
+	d.release()
 	d.at = at
 	cond.Broadcast()
 	if at.IsZero() {
@@ -31,6 +28,15 @@ func (d *deadline) set(clk clock.Clock, at time.Time, cond *sync.Cond) {
 			defer cond.L.Unlock()
 			cond.Broadcast()
 		})
+	}
+}
+
+// release lets go of the timer, so that it does not keep the connection in memory; who waits
+// has to be woken by other means. passed goes on telling the truth.
+func (d *deadline) release() {
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
 	}
 }
 
@@ -54,6 +60,9 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 		return c.opError("set", errClosed)
 	}
 	c.rx.deadline.set(c.host.clock, t, &c.rx.cond)
+	if c.phase == dead {
+		c.rx.deadline.release() // nothing waits any more
+	}
 	return nil
 }
 
@@ -66,5 +75,8 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 		return c.opError("set", errClosed)
 	}
 	c.tx.deadline.set(c.host.clock, t, &c.tx.cond)
+	if c.phase == dead {
+		c.tx.deadline.release() // nothing waits any more
+	}
 	return nil
 }

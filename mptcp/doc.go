@@ -51,7 +51,7 @@
 //	mappings, DATA_ACK, windows    section 3.3.1-5    subflow/incoming.go, subflow/outgoing.go
 //	reinjection                    section 3.3.6      placed.go, service.go
 //	DATA_FIN, closing              section 3.3.3      state.go, service.go
-//	MP_FASTCLOSE, MP_TCPRST        section 3.5, 3.6   state.go, owner.go
+//	MP_FASTCLOSE, MP_TCPRST        section 3.5, 3.6   fastclose.go, subflow/resets.go
 //	ADD_ADDR, REMOVE_ADDR          section 3.4        owner.go (receiving)
 //
 // # Limitations

@@ -44,9 +44,11 @@ type Host struct {
 	flows     map[flowKey]*sub
 	tokens    map[option.Token]*Conn
 	conns     map[*Conn]struct{}
-	made      uint64 // connections ever made
+	acting    map[*Conn]struct{} // those with queued actions, see Conn.act
+	made      uint64             // connections ever made
 	listeners map[*Listener]struct{}
-	halfOpen  int // connections that were answered with SYN/ACK and not accepted
+	halfOpen  int           // connections that were answered with SYN/ACK and not accepted
+	gone      chan struct{} // closed at the end of Close
 }
 
 // NewHost returns a host without devices. A nil cfg is the zero Config. It returns an
@@ -55,7 +57,7 @@ func NewHost(cfg *Config) (*Host, error) {
 	h := &Host{
 		clock: clock.Real{}, rand: rand.Reader, leave: func() {}, spawn: func(f func()) { go f() },
 		batch: map[*netstack.Link]*batch{}, flows: map[flowKey]*sub{}, tokens: map[option.Token]*Conn{},
-		conns: map[*Conn]struct{}{}, listeners: map[*Listener]struct{}{},
+		conns: map[*Conn]struct{}{}, acting: map[*Conn]struct{}{}, gone: make(chan struct{}), listeners: map[*Listener]struct{}{},
 	}
 	if cfg != nil {
 		h.cfg = *cfg
@@ -173,11 +175,13 @@ func (h *Host) RemoveDevice(name string) error {
 }
 
 // Close aborts all connections, closes the listeners and the devices, and waits until
-// the host has no goroutine left.
+// the host has no goroutine left. Called again it waits for that too, and returns
+// ErrHostClosed.
 func (h *Host) Close() error {
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
+		<-h.gone
 		return ErrHostClosed
 	}
 	h.closed = true
@@ -191,27 +195,25 @@ func (h *Host) Close() error {
 		_ = l.Close()
 	}
 	for _, c := range conns {
-		_ = c.Abort()
+		c.mu.Lock()
+		c.abort(false)
+		c.mu.Unlock()
 		c.settle()
 	}
+	h.settle() // those that have ended, too
 	h.stack.Close()
+	h.settle() // what the stack's end has set going
 	h.leave()
+	close(h.gone)
 	return nil
 }
 
-// settle waits until the connection's queued actions are done.
-func (c *Conn) settle() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for c.actRunning {
-		c.idle.Wait()
-	}
-}
+// connList lists the connections in the order in which they were made. h.mu is held.
+func (h *Host) connList() []*Conn { return byNumber(h.conns) }
 
-// connList lists the connections in the order in which they were made.
-func (h *Host) connList() []*Conn {
-	list := make([]*Conn, 0, len(h.conns))
-	for c := range h.conns {
+func byNumber(set map[*Conn]struct{}) []*Conn {
+	list := make([]*Conn, 0, len(set))
+	for c := range set {
 		list = append(list, c)
 	}
 	slices.SortFunc(list, func(a, b *Conn) int { return cmp.Compare(a.number, b.number) })

@@ -54,6 +54,9 @@ func (c *Conn) OnUsable(now time.Time, f *subflow.Subflow) {
 
 // OnMapped implements subflow.Owner.
 func (c *Conn) OnMapped(_ time.Time, _ *subflow.Subflow, dsn seq.DSN, n int) {
+	if c.phase == fastClosing {
+		return // no data is accepted any more (RFC 8684 section 3.5)
+	}
 	end := dsn.Add(n)
 	if c.shared.RcvNxt.Less(dsn) {
 		if c.rx.got.Add(dsn, end); c.rx.got.Len() > maxHoles {
@@ -83,6 +86,9 @@ func (c *Conn) arrived() {
 
 // OnDataFin implements subflow.Owner.
 func (c *Conn) OnDataFin(_ time.Time, _ *subflow.Subflow, dsn seq.DSN) {
+	if c.phase == fastClosing {
+		return
+	}
 	c.rx.ackDue = true
 	if c.rx.finKnown || dsn.Less(c.shared.RcvNxt) {
 		return // again, or nonsense
@@ -105,7 +111,7 @@ func (c *Conn) checkDataFin() {
 // OnPeerFin implements subflow.Owner.
 func (c *Conn) OnPeerFin(_ time.Time, f *subflow.Subflow) {
 	s := c.byFlow(f)
-	if s == nil {
+	if s == nil || c.phase == fastClosing {
 		return
 	}
 	if c.shared.Mode != subflow.MPTCP {
@@ -126,10 +132,7 @@ func (c *Conn) OnPeerFin(_ time.Time, f *subflow.Subflow) {
 func (c *Conn) OnOption(now time.Time, f *subflow.Subflow, o option.Option) {
 	switch o := o.(type) {
 	case option.FastClose:
-		if o.ReceiverKey == c.shared.LocalKey && c.phase == open {
-			c.abortSubs(option.Reset{Reason: option.ReasonUnspecified})
-			c.fail(ErrFastClosed)
-		}
+		c.fastCloseIn(f, o)
 	case option.AddAddr:
 		c.addAddrIn(now, f, o)
 	case option.RemoveAddr:

@@ -3,6 +3,7 @@ package mptcp
 import (
 	"time"
 
+	"github.com/gomptcp/gomptcp/internal/mib"
 	"github.com/gomptcp/gomptcp/subflow"
 )
 
@@ -50,6 +51,7 @@ func (c *Conn) probeWindow(now time.Time) {
 	if !c.tx.window.due(now, minWindowProbe) {
 		return
 	}
+	c.host.mib.Add(mib.WinProbe)
 	for _, s := range c.subs {
 		if s.isUsable() {
 			s.SendProbe(now)

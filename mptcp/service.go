@@ -3,6 +3,7 @@ package mptcp
 import (
 	"time"
 
+	"github.com/gomptcp/gomptcp/internal/mib"
 	"github.com/gomptcp/gomptcp/option"
 	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/subflow"
@@ -28,7 +29,11 @@ const (
 // sets the timer. It is called after anything that may have changed what can be done.
 // c.mu is held.
 func (c *Conn) service(now time.Time) {
-	if c.phase == dead {
+	switch c.phase {
+	case dead:
+		return
+	case fastClosing:
+		c.serviceFastClose(now)
 		return
 	}
 	c.checkEstablished(now)
@@ -150,15 +155,25 @@ func (c *Conn) checkStale(now time.Time) {
 		silent := s.Sender().Backoffs()
 		switch {
 		case silent < staleBackoffs:
-			s.stale = false
+			c.recovered(s)
 		case silent >= maxBackoffs || silent >= deadBackoffs && c.hasOther(s):
 			c.OnReset(now, s.Subflow, &subflow.ResetError{Reason: option.ReasonPerformance, Transient: true, Text: "no progress"})
 			return
 		case !s.stale && c.hasOther(s):
 			s.stale = true
+			c.host.mib.Add(mib.SubflowStale)
 			c.logf("subflow stale", s)
 			c.reinjectFrom(s.ID)
 		}
+	}
+}
+
+// recovered: s makes progress.
+func (c *Conn) recovered(s *sub) {
+	if s.stale {
+		s.stale = false
+		c.host.mib.Add(mib.SubflowRecover)
+		c.logf("subflow works again", s)
 	}
 }
 
@@ -220,6 +235,7 @@ func (c *Conn) arm(now time.Time) {
 	add(c.closeAt)
 	add(c.breakAt)
 	add(c.pmAt)
+	add(c.fastClose.at)
 	add(c.tx.window.at)
 	add(c.tx.dataAck.at)
 	if c.shared.DataFinPending && !c.waiting() {

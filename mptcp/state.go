@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gomptcp/gomptcp/option"
 	"github.com/gomptcp/gomptcp/subflow"
 )
 
@@ -59,26 +58,6 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// Abort ends the connection at once and drops what was not yet sent; the peer gets an
-// error (MP_FASTCLOSE on a RST, RFC 8684 section 3.5, or a plain RST).
-func (c *Conn) Abort() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.rx.closed = true
-	switch c.phase {
-	case dead:
-	case finished:
-		// Both streams have ended: the peer may still be reading its last bytes, which a
-		// MP_FASTCLOSE would take from it.
-		c.die()
-	default:
-		c.abortSubs(option.FastClose{ReceiverKey: c.shared.RemoteKey})
-		c.fail(errClosed)
-	}
-	c.wake()
-	return nil
-}
-
 // Wait waits until the peer has confirmed everything up to the end of our stream, which
 // CloseWrite or Close must have asked for, and returns nil. Otherwise it says why not:
 // the connection's error, ErrNotConfirmed, or the context's.
@@ -103,23 +82,6 @@ func (c *Conn) Wait(ctx context.Context) error {
 			return c.opError("wait", ctx.Err())
 		}
 		c.tx.cond.Wait()
-	}
-}
-
-// abortSubs resets all subflows; o rides on the RSTs. c.mu is held.
-func (c *Conn) abortSubs(o option.Option) {
-	for _, s := range c.subs {
-		if s.down {
-			continue
-		}
-		if c.shared.Mode == subflow.MPTCP {
-			s.SetResetOption(o)
-		}
-		if s.ep != nil {
-			c.act(s.ep.Abort)
-		} else {
-			s.abortLater = true
-		}
 	}
 }
 
@@ -196,7 +158,7 @@ func (c *Conn) die() {
 			s.Subflow.Close()
 			s.release = true
 			c.host.forgetFlow(s)
-			if c.err != nil && s.ep != nil {
+			if c.err != nil && s.ep != nil && s.PeerReset() == nil {
 				c.act(s.ep.Abort)
 			}
 		}
@@ -205,6 +167,8 @@ func (c *Conn) die() {
 	if c.timer != nil {
 		c.timer.Stop()
 	}
+	c.rx.deadline.release()
+	c.tx.deadline.release()
 	c.wake()
 }
 
@@ -231,7 +195,7 @@ func (c *Conn) drainSoon() {
 		}
 		c.rx.reading = false
 		c.rx.cond.Broadcast()
-		if c.phase == dead {
+		if c.phase == dead || c.phase == fastClosing {
 			c.releaseEmpty()
 			return
 		}

@@ -222,7 +222,7 @@ func (c *Conn) afterSubDown(err error) {
 	}
 	switch {
 	case c.phase == dead:
-	case c.phase == finished || (c.tx.finAcked && c.rx.eof):
+	case c.phase == fastClosing || c.phase == finished || (c.tx.finAcked && c.rx.eof):
 		c.die()
 	case c.shared.Mode != subflow.MPTCP:
 		if err == nil && c.rx.eof {

@@ -117,6 +117,7 @@ func (f *Subflow) learnPeer(now time.Time, t packet.TCP, set *option.Set) {
 	f.lastIn = now
 	f.irs = seq.SSN(t.Seq())
 	f.accounted = f.irs.Add(1)
+	f.top = f.accounted
 	f.advEdge = f.accounted.Add(f.synWindow)
 	f.edge = f.advEdge
 	f.peerWindow = int(t.Window())

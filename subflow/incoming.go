@@ -54,27 +54,10 @@ func (f *Subflow) Incoming(now time.Time, p *tun.Packet, t packet.TCP) bool {
 // translated. For one that is over nothing else is left to do.
 func (f *Subflow) translateIn(t packet.TCP) {
 	if f.sender != nil && t.Flags()&packet.FlagACK != 0 {
-		t.SetAck(f.inAck(seq.SSN(t.Ack())))
+		f.wireAck = seq.SSN(t.Ack())
+		t.SetAck(f.inAck(f.wireAck))
 	}
 	hideSACK(t)
-}
-
-func (f *Subflow) resetIn(now time.Time, t packet.TCP, set *option.Set) bool {
-	at := seq.SSN(t.Seq())
-	switch {
-	case f.state >= Established && (at.Less(f.rcvNxt) || f.advEdge.Less(at)),
-		f.state == SynReceived && at != f.irs.Add(1):
-		return false // out of the window: a guess (RFC 5961 section 3)
-	}
-	f.peerReset = &ResetError{Remote: true}
-	if r, ok := set.Reset(); ok {
-		f.peerReset.Reason, f.peerReset.Transient = r.Reason, r.Transient
-	}
-	if fc, ok := set.FastClose(); ok {
-		f.Owner.OnOption(now, f, fc)
-	}
-	f.translateIn(t)
-	return true
 }
 
 // segmentIn handles a segment of a synchronised subflow.
@@ -119,8 +102,17 @@ func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *opt
 	if len(payload) == 0 && !fin && !f.finSent && f.endpointUp && at == f.rcvNxt {
 		return false // a pure ACK; it has been told to the sender
 	}
+	f.noteArrived(at, len(payload), fin)
 	f.translateIn(t)
 	return true
+}
+
+// noteArrived notes how far the sequence numbers reach that the endpoint has been given.
+func (f *Subflow) noteArrived(at seq.SSN, n int, fin bool) {
+	if fin {
+		n++
+	}
+	f.top = f.top.Max(at.Add(n))
 }
 
 // isFourth reports whether a segment shows that the third packet of a join has come. An

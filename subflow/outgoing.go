@@ -63,38 +63,6 @@ func stripPadding(opts []byte) []byte {
 	return opts[:end]
 }
 
-// sendRST sends a RST of the endpoint, with the reason if there is one.
-func (f *Subflow) sendRST(now time.Time, t packet.TCP) {
-	at := seq.SSN(t.Seq())
-	if f.sender != nil {
-		at = f.outSeq(t.Seq(), seq.SSN(f.sender.SentEnd()))
-	}
-	f.sendResetSegment(now, at, t.Ack(), t.Flags())
-}
-
-// SendReset sends a RST of our own, after the SYN of a responder at the earliest: the endpoint
-// below lives on for what is still to be read from it, or is not there yet.
-func (f *Subflow) SendReset(now time.Time) {
-	at := f.sendBase()
-	if f.sender != nil {
-		at = f.ackSeq()
-	}
-	f.sendResetSegment(now, at, uint32(f.rcvNxt), packet.FlagRST|packet.FlagACK)
-}
-
-func (f *Subflow) sendResetSegment(now time.Time, at seq.SSN, ack uint32, flags uint8) {
-	opts := f.timestampsOption(now)
-	if f.Shared.Mode == MPTCP || f.Kind == Join {
-		if f.failWith != nil {
-			opts = f.failWith.AppendTo(opts)
-		}
-		if f.resetWith != nil && option.PaddedSize(len(opts)+f.resetWith.Size()) <= packet.MaxOptionsLen {
-			opts = f.resetWith.AppendTo(opts)
-		}
-	}
-	f.send(uint32(at), ack, flags, 0, option.Pad(opts, 0), nil, 0, 0)
-}
-
 // ackOut sends an ACK or FIN of the endpoint. What the endpoint acknowledges is
 // handed to the connection first, so that the DATA_ACK is as new as the ACK.
 func (f *Subflow) ackOut(now time.Time, t packet.TCP) {

@@ -18,6 +18,7 @@ import (
 type seqMap struct {
 	iss, irs seq.SSN // initial sequence numbers, ours and the peer's
 	rcvNxt   seq.SSN // last ACK number that left
+	wireAck  seq.SSN // of the newest segment that the endpoint has seen
 	finSent  bool
 	finSeq   seq.SSN // our FIN's sequence number on the wire
 

@@ -65,7 +65,8 @@ type Subflow struct {
 	// handed to the connection by their mappings; it stops at an unmapped byte.
 	maps      rxMappings
 	accounted seq.SSN
-	sums      rxSums // checksums in use only
+	top       seq.SSN // end of what the endpoint has been given, behind gaps too
+	sums      rxSums  // checksums in use only
 	peerFin   seq.SSN
 	finSeen   bool // peerFin is set
 	finTaken  bool // and the endpoint has accepted it
@@ -88,9 +89,10 @@ type Subflow struct {
 
 	infinite infinite // tells the peer of a fallback
 
-	resetWith option.Option // rides on the RST that we send: Reset, FastClose
-	failWith  option.Option // Fail that rides with it
-	peerReset *ResetError   // what the peer's RST said
+	resetWith    option.Option // rides on the RST that we send: Reset, FastClose
+	failWith     option.Option // Fail that rides with it
+	peerReset    *ResetError   // what the peer's RST said
+	challengedAt time.Time     // when a RST was last answered with an ACK
 }
 
 // New returns a subflow in state Idle.
