@@ -57,7 +57,7 @@ var allowed = []struct {
 	{"examples/...", []string{"mptcp", "scheduler", "pathmgr", "subflow/congestion", "tun", "tun/...", "internal/linkem"}},
 	{"internal/interop", []string{"mptcp", "scheduler", "pathmgr", "subflow/congestion", "tun", "tun/...", "internal/linkem"}},
 	{"internal/imports", nil},
-	{"internal/script", []string{"mptcp", "pathmgr", "option", "tun", "tun/simnet", "internal/packet", "internal/seq"}},
+	{"internal/script", []string{"mptcp", "pathmgr", "option", "tun", "tun/simnet", "internal/clock", "internal/packet", "internal/seq"}},
 	{"internal/conformance", nil}, // tests only
 	{"internal/conformance/table", nil},
 	{"internal/tracecheck", nil}, // judges the others, and so shares nothing with them

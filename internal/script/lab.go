@@ -39,6 +39,9 @@ type Options struct {
 	Deadline time.Duration
 	// PeerKey is the peer's key; the zero Key means T-K2 of the requirements.
 	PeerKey option.Key
+	// HostKey is the key that the host draws for its first connection; the zero Key means by
+	// chance.
+	HostKey option.Key
 	// PeerChecksum: the peer asks for checksums (flag A).
 	PeerChecksum bool
 }
@@ -107,6 +110,9 @@ func newLab(t *testing.T, w *simnet.World, rungs *ladder, o Options) *Lab {
 	hostNode, peerNode := w.Host("host"), w.Host("peer")
 	cfg := o.Config
 	cfg.Environment = hostNode
+	if !o.HostKey.IsZero() {
+		cfg.Environment = WithKey(hostNode, o.HostKey)
+	}
 	if cfg.PathManager == nil {
 		cfg.PathManager = pathmgr.None
 	}

@@ -139,6 +139,11 @@ func Data(payload string) Part {
 	}
 }
 
+// SYNData is a payload that rides on a SYN of the peer.
+func SYNData(payload string) Part {
+	return part{name: fmt.Sprintf("data %.40q", payload), putFn: func(d *draft) error { d.payload = []byte(payload); return nil }}
+}
+
 // NoMPTCP says that there is no option 30 that means anything.
 var NoMPTCP Part = part{"no MPTCP option", func(*draft) error { return nil }, func(s *Segment) error {
 	if s.Options.HasMPTCP() {
