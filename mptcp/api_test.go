@@ -375,7 +375,7 @@ func TestTokenCollision(t *testing.T) {
 	h.conns = map[*Conn]struct{}{}
 }
 
-// The limit on subflows holds for those that the peer opens.
+// 8684-3.9.2-02: the limit on subflows holds for those that the peer opens.
 func TestMaxSubflows(t *testing.T) {
 	p := newFiltered(t, 4, tun.PipeConfig{}, nil, &Config{MaxSubflows: 2})
 	c, s := p.connect()

@@ -82,8 +82,9 @@ type tx struct {
 	finAcked  bool // the peer has confirmed the end of our stream
 	finAt     time.Time
 	finTries  int
-	window    probe            // of a closed window
-	dataAck   probe            // of a DATA_ACK that lags
+	window    probe // of a closed window
+	dataAck   probe // of a DATA_ACK that lags
+	wide      wideDSN
 	paths     []scheduler.Path // scratch for the scheduler
 	pathSubs  []*sub
 	picked    []int

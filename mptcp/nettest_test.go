@@ -9,8 +9,8 @@ import (
 	"github.com/gomptcp/gomptcp/tun"
 )
 
-// TestNetConn runs the conformance suite for net.Conn over one path, two paths and plain
-// TCP in each role.
+// 8684-1.1-02: TestNetConn runs the conformance suite for net.Conn over one path, two paths
+// and plain TCP in each role: they serve an application as TCP does.
 func TestNetConn(t *testing.T) {
 	for _, tc := range []struct {
 		name           string

@@ -35,6 +35,9 @@ func (c *Conn) push(now time.Time) bool {
 		}
 		placed = true
 		c.advance(chunk, again, n)
+		if c.tx.wide.sent(now, c.tx.next) {
+			c.shared.WideDSN = true
+		}
 	}
 }
 

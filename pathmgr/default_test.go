@@ -169,7 +169,7 @@ func TestSecondSubflowOfAPair(t *testing.T) {
 	c.opens("10.0.0.1 > " + server)
 }
 
-// A subflow that comes up and goes down at once does not begin with the shortest pause again.
+// 8684-3.9.2-02: a subflow that comes up and goes down at once does not begin with the shortest pause again.
 func TestFlappingSubflowBacksOff(t *testing.T) {
 	c := established(t, Default(), Client, false, "10.0.0.1")
 	id := uint32(1)
@@ -277,7 +277,7 @@ func TestPeerJoinedFromAnnouncedAddress(t *testing.T) {
 	c.opens("10.0.0.1 > 192.0.2.2:443")
 }
 
-// 8684-5-04: whatever the peer announces, subflows and state are bounded.
+// 8684-5-04, 8684-3.9.2-02: whatever the peer announces, subflows and state are bounded.
 func TestAnnouncementsAreBounded(t *testing.T) {
 	m := newMesh(DefaultMaxSubflows)
 	c := established(t, m, Client, false, "10.0.0.1", "10.1.0.1")

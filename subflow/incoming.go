@@ -239,10 +239,7 @@ func (f *Subflow) dssIn(now time.Time, t packet.TCP, dss option.DSS, n int) bool
 		f.reset(now, option.ReasonMPTCP, "DSS checksum against what was negotiated") // 8684-3.3-02, -03
 		return false
 	}
-	if dss.DSN64 && !f.Shared.Wide {
-		f.Shared.Wide = true
-		f.updateMSS()
-	}
+	f.Shared.Wide = dss.DSN64
 	m := rxMapping{
 		start: f.irs.Add(int(int32(dss.SSN))), dsn: dss.WideDSN(f.Shared.RcvNxt),
 		n: int(dss.Len), ssn: dss.SSN, checksum: dss.Checksum, fin: dss.DataFin,
@@ -324,6 +321,9 @@ func (f *Subflow) ackIn(now time.Time, t packet.TCP, set *option.Set, n int) {
 	if f.finSent && f.finSeq.Less(seq.SSN(f.ack.Seq)) {
 		f.ack.Seq = uint32(f.finSeq) // the FIN is the endpoint's affair
 		f.finAcked = true
+	}
+	if f.room != f.dataRoom() {
+		f.updateMSS()
 	}
 	f.sender.OnAck(now, &f.ack)
 	f.dupAcks = 0

@@ -5,9 +5,11 @@ import (
 	"math/rand"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomptcp/gomptcp/internal/sendbuf"
 	"github.com/gomptcp/gomptcp/internal/seq"
 	"github.com/gomptcp/gomptcp/option"
 )
@@ -252,6 +254,70 @@ func TestWidths(t *testing.T) {
 	a.Ack64 = true
 	p.ack(10, 10, a)
 	require.Equal(t, keyA.IDSN().Add(11), p.owner.acks[len(p.owner.acks)-1].ack)
+	p.data(10, "again", p.mapping(10, 10, 5, ""))
+	d, _ = p.acks(15).DSS()
+	require.False(t, d.Ack64, "the peer has gone back to 4 bytes")
+	require.Equal(t, before, p.f.MSS())
+}
+
+// 8684-3.3.1-14: mappings with the whole DSN; what was placed before keeps its mapping, and the
+// segments their size.
+func TestWideDSN(t *testing.T) {
+	for _, checksum := range []bool{false, true} {
+		p := opened(t, setup{role: Responder, wantChecksum: checksum})
+		before := p.f.MSS()
+		place := func(n int) []sent {
+			from := len(p.wire.out)
+			for p.place(n); p.f.Sender().Unsent() > 0; p.run() {
+				p.wait(10 * time.Millisecond) // it is paced
+			}
+			return p.wire.out[from:]
+		}
+		place(3 * before)
+		p.shared.WideDSN = true
+		p.ack(0, 3*before, p.dataAck(3*before))
+		require.Equal(t, before-4, p.f.MSS())
+		out := place(3 * p.f.MSS())
+		require.Len(t, out, 3)
+		for i, s := range out {
+			d, ok := s.DSS()
+			require.True(t, ok && d.HasMap && d.DSN64 && !d.Ack64)
+			require.Equal(t, uint64(keyA.IDSN().Add(1+3*before)), d.DSN)
+			require.Len(t, s.payload, p.f.MSS(), "piece %d", i)
+			require.Equal(t, 1500, s.TotalLen())
+		}
+		p.shared.DataFin, p.shared.DataFinPending = p.buf.End(), true
+		p.f.SendDataFin(p.now)
+		d, _ := p.last().DSS()
+		require.True(t, d.DSN64)
+		require.Equal(t, uint64(p.buf.End()), d.DSN)
+	}
+}
+
+// 8684-Q-29: relative sequence numbers start anew after 2^32 bytes on one subflow, in both
+// directions.
+func TestSSNWraps(t *testing.T) {
+	for _, checksum := range []bool{false, true} {
+		p := opened(t, setup{role: Responder, wantChecksum: checksum})
+		// As if 2^32 - 12 bytes had come: that moves what they are counted from.
+		p.f.irs = p.f.irs.Add(12)
+		for i := range 5 {
+			payload := "01234"
+			m := p.mapping(5*i-12, 5*i, 5, payload)
+			p.data(5*i, payload, m)
+			require.Equal(t, seq.SSN(peerISS+1+5*i), p.f.irs.Add(int(int32(m.SSN))))
+			p.acks(5 * (i + 1))
+		}
+		p.requireStream(25)
+		require.Empty(t, p.owner.resets)
+	}
+	q := sendQueue{end: 1<<32 - 12}
+	data := sendbuf.New(0)
+	data.Write(make([]byte, 30))
+	for i, want := range []uint32{1<<32 - 11, 1<<32 - 1, 9} {
+		q.push(Chunk{DSN: seq.DSN(10 * i), Data: data.Span(seq.DSN(10*i), 10)})
+		require.Equal(t, Mapping{DSN: seq.DSN(10 * i), SSN: want, Len: 10}, q.find(q.end-1).Mapping())
+	}
 }
 
 // 8684-3.3.4-03: a DATA_ACK of what was never sent is ignored.

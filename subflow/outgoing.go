@@ -128,7 +128,7 @@ func (f *Subflow) SendDataFin(now time.Time) {
 		return
 	}
 	d := f.ackDSS()
-	d.HasMap, d.DataFin, d.DSN, d.SSN, d.Len = true, true, uint64(f.Shared.DataFin), 0, 1
+	d.HasMap, d.DSN64, d.DataFin, d.DSN, d.SSN, d.Len = true, f.Shared.WideDSN, true, uint64(f.Shared.DataFin), 0, 1
 	f.setChecksum(&d, 0)
 	opts := f.timestampsOption(now)
 	opts = option.Pad(d.AppendTo(opts), 0)
@@ -256,7 +256,7 @@ func timestampsRoom(on bool) int {
 // mapping and DATA_ACK, or on the client's first data MP_CAPABLE (8684-3.1-12).
 func (f *Subflow) appendMapping(opts []byte, s *Segment) []byte {
 	d := f.ackDSS()
-	d.HasMap, d.DSN, d.SSN, d.Len = true, uint64(s.Mapping.DSN), s.Mapping.SSN, uint16(s.Mapping.Len)
+	d.HasMap, d.DSN64, d.DSN, d.SSN, d.Len = true, f.Shared.WideDSN, uint64(s.Mapping.DSN), s.Mapping.SSN, uint16(s.Mapping.Len)
 	if f.Shared.Checksum {
 		e := s.Entry
 		if !e.HasChecksum {

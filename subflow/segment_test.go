@@ -174,6 +174,42 @@ func TestPlainOldPeer(t *testing.T) {
 	require.Equal(t, peerWindow, p.owner.acks[len(p.owner.acks)-1].window)
 }
 
+// 8684-4-02, 8684-3-01, 8684-Q-05: the third duplicate ACK is a sign of congestion when it has no option but
+// DSS, and none when it has another one.
+func TestDuplicateAcks(t *testing.T) {
+	for name, c := range map[string]struct {
+		extra option.Option
+		lost  bool
+	}{
+		"DSS only":    {nil, true},
+		"ADD_ADDR":    {option.NewAddAddr(keyB, keyA, 9, netip.MustParseAddrPort("192.0.2.9:0")), false},
+		"REMOVE_ADDR": {option.NewRemoveAddr(9), false},
+		"MP_PRIO":     {option.Prio{}, false},
+	} {
+		p := opened(t, setup{plain: true})
+		require.NotEmpty(t, p.place(400), name)
+		p.wait(time.Second / 100)
+		require.NotEmpty(t, p.place(400), name)
+		p.wait(time.Second / 100)
+		from := len(p.wire.out)
+		for range 4 {
+			opts := []option.Option{p.dataAck(0)}
+			if c.extra != nil {
+				opts = append(opts, c.extra)
+			}
+			p.ack(0, 0, opts...)
+			p.run()
+		}
+		again := 0
+		for _, s := range p.wire.out[from:] {
+			if len(s.payload) > 0 && s.TCP.Seq() == ourISS+1 {
+				again++
+			}
+		}
+		require.Equal(t, c.lost, again == 1, "%s: sent again %d times", name, again)
+	}
+}
+
 // A SYN without MSS means 536 bytes, over IPv6 1220 (RFC 9293 section 3.7.1).
 func TestSynWithoutMSS(t *testing.T) {
 	p := newScript(t, setup{role: Responder})
@@ -340,10 +376,10 @@ func TestSignals(t *testing.T) {
 	require.Len(t, p.owner.options, 7, "an old segment")
 }
 
-// Option space: whatever is to ride on a segment, 40 bytes are not exceeded (AppendTCP
+// 8684-A-01, -02, -03: option space: whatever is to ride on a segment, 40 bytes are not exceeded (AppendTCP
 // panics else), MPTCP's option is there, and SACK takes what is left.
 func TestOptionSpace(t *testing.T) {
-	for i := range 1 << 9 {
+	for i := range 1 << 10 {
 		bit := func(n int) bool { return i>>n&1 != 0 }
 		plain, wide, checksum, third := bit(0), bit(1), bit(2), bit(3)
 		kind, ipv6, data := Kind(i>>4&1), bit(5), bit(6)
@@ -351,7 +387,7 @@ func TestOptionSpace(t *testing.T) {
 		if blocks == 3 {
 			blocks = 4
 		}
-		name := fmt.Sprintf("no timestamps %v wide %v checksum %v third %v kind %d v6 %v blocks %d", plain, wide, checksum, third, kind, ipv6, blocks)
+		name := fmt.Sprintf("no timestamps %v wide %v checksum %v third %v kind %d v6 %v blocks %d wide DSN %v", plain, wide, checksum, third, kind, ipv6, blocks, bit(9))
 		p := newScript(t, setup{kind: kind, wantChecksum: checksum, sharedChecksum: checksum, ipv6: ipv6, plain: plain, keys: [2]option.Key{keyA, keyB}})
 		p.syn()
 		if kind == Join {
@@ -364,7 +400,7 @@ func TestOptionSpace(t *testing.T) {
 		if !third {
 			p.ack(0, 0, p.dataAck(0))
 		}
-		p.shared.Wide = wide
+		p.shared.Wide, p.shared.WideDSN = wide, bit(9)
 		var sack []option.SACKBlock
 		for n := range blocks {
 			sack = append(sack, option.SACKBlock{Left: seq.SSN(peerISS + 101 + 20*n), Right: seq.SSN(peerISS + 111 + 20*n)})

@@ -77,6 +77,7 @@ type Subflow struct {
 	advEdge   seq.SSN   // right edge of what has been advertised
 
 	// Sending.
+	room   int        // what the sender's MSS leaves to MPTCP's options
 	opts   []byte     // scratch for the options of one segment
 	head   []byte     // scratch for its headers
 	packet tun.Packet // scratch of send
@@ -246,14 +247,20 @@ func (f *Subflow) MSS() int { return f.mss(f.dataRoom()) }
 
 // dataRoom is what the MPTCP option of a data segment takes, at most.
 func (f *Subflow) dataRoom() int {
-	switch {
-	case f.Shared.Mode != MPTCP:
+	if f.Shared.Mode != MPTCP {
 		return 0
-	case f.Shared.Wide || (f.Kind == Initial && f.Role == Opener && !f.Shared.PeerConfirmed):
-		return 24
-	default:
-		return 20
 	}
+	room := 20
+	if f.Shared.Wide {
+		room += 4
+	}
+	if f.Shared.WideDSN {
+		room += 4
+	}
+	if f.Kind == Initial && f.Role == Opener && !f.Shared.PeerConfirmed {
+		room = max(room, 24) // MP_CAPABLE with data
+	}
+	return room
 }
 
 // startSender makes the sender when the TCP handshake has passed.
@@ -261,7 +268,8 @@ func (f *Subflow) startSender(now time.Time) {
 	if f.sender != nil {
 		return
 	}
-	mss := f.mss(f.dataRoom())
+	f.room = f.dataRoom()
+	mss := f.mss(f.room)
 	burst := mss
 	if f.Link.Features().GSO {
 		burst = maxSegment / mss * mss
@@ -281,7 +289,8 @@ const maxSegment = tun.MaxPacketSize - packet.IPv6Len - packet.TCPMinLen - packe
 // updateMSS follows a change of what the options take.
 func (f *Subflow) updateMSS() {
 	if f.sender != nil {
-		f.sender.SetMSS(f.mss(f.dataRoom()))
+		f.room = f.dataRoom()
+		f.sender.SetMSS(f.mss(f.room))
 	}
 }
 

@@ -93,9 +93,11 @@ type Shared struct {
 	// Signalled: a DSS of ours has left. The peer may have taken it as confirmation, and then
 	// no longer falls back with us. Set by subflows.
 	Signalled bool
-	// Wide: the peer's mappings have 8-byte DSNs, so our DATA_ACKs need 8 bytes
+	// Wide: the peer's latest mapping had an 8-byte DSN, so our DATA_ACKs need 8 bytes
 	// (8684-3.3.2-02). Set by subflows.
 	Wide bool
+	// WideDSN: our mappings have 8-byte DSNs (8684-3.3.1-14).
+	WideDSN bool
 	// RcvNxt is the next DSN expected: our DATA_ACK.
 	RcvNxt seq.DSN
 	// Advertised is the right edge of the window that any subflow has shown. Set by subflows.

@@ -94,7 +94,7 @@ func TestNoKeysAfterDSSFromServer(t *testing.T) {
 	})
 }
 
-// 8684-3.1-20, 8684-3.3.1-06, 8684-W-19
+// 8684-3.1-20, 8684-3.3.1-06, 8684-W-19, 8684-Q-09
 func TestChecksumsIfEitherAsks(t *testing.T) {
 	for _, c := range []struct{ host, peer bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
 		o := Options{Config: mptcp.Config{Checksum: c.host}, PeerChecksum: c.peer}

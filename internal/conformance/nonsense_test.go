@@ -9,7 +9,7 @@ import (
 	"github.com/gomptcp/gomptcp/option"
 )
 
-// 8684-3.4.2-05, 8684-3.8-03, 8684-Q-23
+// 8684-3.4.2-05, 8684-3.8-03, 8684-7-01, 8684-Q-20, -22, -23
 func TestNonsenseIsIgnored(t *testing.T) {
 	for name, with := range map[string]Part{
 		"REMOVE_ADDR of an unknown ID": Option(option.NewRemoveAddr(200, 3)),

@@ -89,7 +89,7 @@ func TestReservedBitsOfAddAddr(t *testing.T) {
 	})
 }
 
-// 8684-3.4.1-11, 8684-3.9.3-02: an address that refused is not tried again, unless announced
+// 8684-3.4.1-11, 8684-3.9.3-02, 8684-Q-33: an address that refused is not tried again, unless announced
 // again.
 func TestRefusedAddress(t *testing.T) {
 	Test(t, Options{Config: meshed.Config}, func(t *testing.T, l *Lab) {
@@ -155,7 +155,7 @@ func TestOverlappingMappings(t *testing.T) {
 	})
 }
 
-// 8684-3.4.1-05, -06, -09, 8684-3.4-01
+// 8684-3.4.1-05, -06, -09, 8684-3.4-01, 8684-Q-15
 func TestAddAddrIsEchoedAndJoined(t *testing.T) {
 	for _, port := range []uint16{0, 8443} {
 		Families(t, Options{Config: meshed.Config}, func(t *testing.T, l *Lab) {

@@ -23,15 +23,16 @@ func TestServerAnswersWithItsVersionAndOneAlgorithm(t *testing.T) {
 	}
 }
 
-// 8684-3.1-22, -23, -26, -28, -31
+// 8684-3.1-22, -23, -26, -28, -31, 8684-E-01
 func TestServerAnswersPlainly(t *testing.T) {
 	for name, with := range map[string]Part{
-		"no option":       NoMPTCP,
-		"flag B":          CapableFlags(0x41),
-		"no algorithm":    CapableFlags(0x80),
-		"other algorithm": CapableFlags(0x10),
-		"version 0":       Option(option.MPCapable{Form: option.CapableSyn, Version: 0, Flags: 1}),
-		"form of an ACK":  Option(option.MPCapable{Form: option.CapableSynAck, Version: 1, Flags: 1}),
+		"no option":        NoMPTCP,
+		"flag B":           CapableFlags(0x41),
+		"no algorithm":     CapableFlags(0x80),
+		"other algorithm":  CapableFlags(0x10),
+		"version 0":        Option(option.MPCapable{Form: option.CapableSyn, Version: 0, Flags: 1}),
+		"SYN of version 0": Raw(0x1e, 12, 0x00, 0x01, 1, 2, 3, 4, 5, 6, 7, 8),
+		"form of an ACK":   Option(option.MPCapable{Form: option.CapableSynAck, Version: 1, Flags: 1}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			Families(t, Options{}, func(t *testing.T, l *Lab) {
@@ -94,7 +95,7 @@ func TestWrongEchoedKeyEndsMPTCP(t *testing.T) {
 	})
 }
 
-// 8684-3.1-13, 8684-W-22, 8684-W-23
+// 8684-3.1-13, 8684-W-20 to -23
 func TestFirstDataIsAMapping(t *testing.T) {
 	Families(t, Options{}, func(t *testing.T, l *Lab) {
 		p, conn := l.Connect()
