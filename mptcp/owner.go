@@ -53,11 +53,14 @@ func (c *Conn) OnUsable(now time.Time, f *subflow.Subflow) {
 }
 
 // OnMapped implements subflow.Owner.
-func (c *Conn) OnMapped(_ time.Time, _ *subflow.Subflow, dsn seq.DSN, n int) {
+func (c *Conn) OnMapped(_ time.Time, f *subflow.Subflow, dsn seq.DSN, n int) {
 	if c.phase == fastClosing {
 		return // no data is accepted any more (RFC 8684 section 3.5)
 	}
 	end := dsn.Add(n)
+	if dsn.Less(c.shared.RcvNxt) || c.rx.got.Len() > 0 {
+		c.noteCopies(f, dsn, end)
+	}
 	if c.shared.RcvNxt.Less(dsn) {
 		if c.rx.got.Add(dsn, end); c.rx.got.Len() > maxHoles {
 			c.fail(errTooManyHoles)

@@ -80,8 +80,9 @@ func (c *Conn) dataEnd() seq.DSN {
 // subflow's endpoint is read; rx.reading keeps others away meanwhile.
 //
 // The streams of the subflows are mostly sorted, so that this is a merge: the bytes come
-// from the subflow whose head has the next DSN. What came twice is discarded, and only if
-// the next byte lies behind later ones on its subflow these are set aside.
+// from the subflow whose head has the next DSN. What came twice is discarded, but for the copy
+// that came first, and only if the next byte lies behind later ones on its subflow these are
+// set aside.
 func (c *Conn) readStep(p []byte) (int, error) {
 	if n := c.rx.aside.take(c.rx.read, p); n > 0 {
 		c.rx.read = c.rx.read.Add(n)
@@ -96,11 +97,13 @@ func (c *Conn) readStep(p []byte) (int, error) {
 		if s.ep == nil {
 			continue
 		}
-		run := s.ReadableAt(s.position(), max(want, discardSize))
+		run, first := s.head(max(want, discardSize))
 		if run.N == 0 {
 			continue
 		}
 		switch d := c.rx.read.Sub(run.DSN); {
+		case !first:
+			return 0, c.discard(s, run.N)
 		case d == 0:
 			n, err := c.readSub(s, p[:min(want, run.N)])
 			c.rx.read = c.rx.read.Add(n)
@@ -110,7 +113,7 @@ func (c *Conn) readStep(p []byte) (int, error) {
 		}
 	}
 	for _, s := range c.subs {
-		if s.ep != nil && s.HoldsDSN(c.rx.read) {
+		if s.ep != nil && s.holdsFirst(c.rx.read) {
 			return 0, c.setAside(s)
 		}
 	}
@@ -124,6 +127,7 @@ func (c *Conn) readSub(s *sub, p []byte) (int, error) {
 	c.mu.Lock()
 	s.readPos = s.readPos.Add(n)
 	s.Forget(s.readPos)
+	s.late.TrimBelow(s.readPos)
 	if n > 0 || errors.Is(err, netstack.ErrWouldBlock) {
 		return n, nil
 	}
@@ -143,7 +147,7 @@ func (c *Conn) discard(s *sub, n int) error {
 
 // setAside moves the head of s out of the way.
 func (c *Conn) setAside(s *sub) error {
-	run := s.ReadableAt(s.position(), discardSize)
+	run, _ := s.head(discardSize) // the loop before has discarded late copies
 	buf := make([]byte, run.N)
 	got, err := c.readSub(s, buf)
 	if got == 0 {

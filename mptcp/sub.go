@@ -8,6 +8,7 @@ import (
 
 	"github.com/gomptcp/gomptcp/internal/clock"
 	"github.com/gomptcp/gomptcp/internal/netstack"
+	"github.com/gomptcp/gomptcp/internal/rangeset"
 	"github.com/gomptcp/gomptcp/internal/seq"
 	"github.com/gomptcp/gomptcp/option"
 	"github.com/gomptcp/gomptcp/pathmgr"
@@ -29,8 +30,9 @@ type sub struct {
 
 	readPos     seq.SSN // next byte to read from ep; valid when hasPos
 	hasPos      bool
-	next        time.Time // when the sender wants to run
-	thirdAt     time.Time // when the third packet of a join is sent again
+	late        rangeset.Set[seq.SSN] // unread bytes of which another copy came first, see copies.go
+	next        time.Time             // when the sender wants to run
+	thirdAt     time.Time             // when the third packet of a join is sent again
 	thirds      int
 	stale       bool
 	aliveAt     time.Time // when it is looked whether the peer is still there

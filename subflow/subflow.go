@@ -138,20 +138,20 @@ func (f *Subflow) FinSent() bool { return f.finSent }
 // FinAcked reports whether the peer has acknowledged our FIN.
 func (f *Subflow) FinAcked() bool { return f.finAcked }
 
-// HoldsDSN reports whether the byte d lies among those received in order and not yet
-// read.
-func (f *Subflow) HoldsDSN(d seq.DSN) bool {
+// Find returns the sequence number of the byte d if that is among those received in order and
+// not yet read; the first, if it came several times.
+func (f *Subflow) Find(d seq.DSN) (seq.SSN, bool) {
 	for i := f.maps.head; i < len(f.maps.list); i++ {
 		m := &f.maps.list[i]
 		if m.bad || f.accounted.LessEq(m.start) {
-			return false
+			break
 		}
 		n := min(m.n, f.accounted.Sub(m.start))
 		if m.dsn.LessEq(d) && d.Less(m.dsn.Add(n)) {
-			return true
+			return m.start.Add(int(d.Sub(m.dsn))), true
 		}
 	}
-	return false
+	return 0, false
 }
 
 // ReadStart is the sequence number of the first payload byte of the peer.

@@ -49,6 +49,18 @@ func (s *Set[T]) Last() (Range[T], bool) {
 	return s.ranges[len(s.ranges)-1], true
 }
 
+// From returns the first range with a number at x or later; false if there is none.
+func (s *Set[T]) From(x T) (Range[T], bool) {
+	i := s.firstEnding(x)
+	if i < len(s.ranges) && s.ranges[i].End == x {
+		i++ // it ends just before x
+	}
+	if i == len(s.ranges) {
+		return Range[T]{}, false
+	}
+	return s.ranges[i], true
+}
+
 // Clear empties the set and keeps its memory.
 func (s *Set[T]) Clear() { s.ranges = s.ranges[:0] }
 

@@ -91,6 +91,17 @@ func TestLookup(t *testing.T) {
 }
 
 // A set works across the end of the number space.
+func TestFrom(t *testing.T) {
+	s := of(Range[uint32]{10, 20}, Range[uint32]{30, 40})
+	for x, want := range map[uint32]Range[uint32]{5: {10, 20}, 10: {10, 20}, 19: {10, 20}, 20: {30, 40}, 39: {30, 40}} {
+		r, ok := s.From(x)
+		require.True(t, ok, x)
+		require.Equal(t, want, r, x)
+	}
+	_, ok := s.From(40)
+	require.False(t, ok)
+}
+
 func TestWrap(t *testing.T) {
 	const m = ^uint32(0)
 	s := of(Range[uint32]{m - 20, m - 10}, Range[uint32]{5, 10})
