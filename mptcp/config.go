@@ -51,6 +51,13 @@ type Config struct {
 	// MaxSubflows bounds the subflows of one connection, the initial one included, those that
 	// the peer opens among them, 1 to 64. Default: 8.
 	MaxSubflows int
+	// MaxAnnounced bounds the addresses announced by the peer (ADD_ADDR) that one connection
+	// remembers, up to 255. Default: 8; negative: they are ignored, though confirmed.
+	MaxAnnounced int
+	// DenyJoinInitial refuses further subflows to the address and port of the initial subflow
+	// (RFC 8684 section 3.1, flag C), as a server behind a load balancer has to: announce
+	// others.
+	DenyJoinInitial bool
 
 	// Environment is where the host's time and randomness come from: a node of a
 	// simulated network (package tun/simnet). Default: the machine's.

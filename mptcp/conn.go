@@ -3,7 +3,6 @@ package mptcp
 import (
 	"log/slog"
 	"net"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -50,7 +49,9 @@ type Conn struct {
 	tx tx
 	rx rx
 
-	localIDs map[netip.Addr]option.AddrID
+	signals signals
+	locals  []*localAddr // by ID
+	remotes []remoteAddr // that the peer has announced, at most Config.MaxAnnounced
 
 	fastClose fastClose
 
@@ -123,6 +124,7 @@ func newConn(h *Host, role pathmgr.Role, key option.Key) *Conn {
 	c.shared.LocalKey = key
 	c.shared.LocalIDSN = key.IDSN()
 	c.shared.WantChecksum = h.cfg.Checksum
+	c.shared.DenyJoin = h.cfg.DenyJoinInitial
 	if h.cfg.DisableMPTCP {
 		c.shared.Mode, c.shared.FallbackReason = subflow.Plain, "MPTCP is turned off"
 	}

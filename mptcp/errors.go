@@ -26,6 +26,16 @@ var (
 	ErrNoDevice = errors.New("no device with an address of this family; call AddDevice first")
 	// ErrDeviceRemoved: the device that carried a subflow was removed or failed.
 	ErrDeviceRemoved = errors.New("device removed")
+	// ErrNotMPTCP: the connection is plain TCP, or not open (any more); it has one path.
+	ErrNotMPTCP = errors.New("the connection does not speak Multipath TCP, or is closing; see Info")
+	// ErrNotConfirmedYet: no subflow may be opened before the peer has shown that it has both
+	// keys (RFC 8684 section 3.1), which its first data or confirmation of data does.
+	ErrNotConfirmedYet = errors.New("the peer has not confirmed Multipath TCP yet; exchange some data first")
+	// ErrTooManySubflows: Config.MaxSubflows is reached.
+	ErrTooManySubflows = errors.New("Config.MaxSubflows reached")
+	// ErrJoinDenied: the peer wants no further subflows to its initial address and port
+	// (RFC 8684 section 3.1, flag C).
+	ErrJoinDenied = errors.New("the peer denies further subflows to its initial address")
 	// ErrHostClosed: the host was closed.
 	ErrHostClosed error = &connError{"host closed", net.ErrClosed}
 )

@@ -48,7 +48,7 @@ func (k hook) Outgoing(l *netstack.Link, p *tun.Packet) {
 	case t.Flags()&packet.FlagACK != 0:
 		c.rx.ackDue = false
 	}
-	if c.waiting() {
+	if c.waiting() || len(c.signals.queue) > 0 {
 		c.service(now)
 	} else if c.phase != dead {
 		c.arm(now)
@@ -192,8 +192,11 @@ func (h *Host) joinIn(l *netstack.Link, key flowKey, join option.JoinSyn) (*sub,
 	switch {
 	case c.phase != open || c.shared.Mode != subflow.MPTCP || !c.shared.PeerConfirmed && c.role == pathmgr.Client:
 		return nil, option.ReasonMPTCP
-	case c.liveSubs() >= h.cfg.MaxSubflows:
+	case c.liveSubs() >= h.cfg.MaxSubflows || h.cfg.DenyJoinInitial && key.local == c.initialLocal():
 		return nil, option.ReasonProhibited
+	}
+	if _, err := c.localAddr(key.local.Addr()); err != nil {
+		return nil, option.ReasonResources
 	}
 	s := c.newSub(subflow.Join, subflow.Responder, key, l, false)
 	h.addFlow(s)

@@ -124,6 +124,12 @@ func (cfg *Config) setDefaults() error {
 	if cfg.KeepAlive == 0 {
 		cfg.KeepAlive = 15 * time.Second
 	}
+	if cfg.MaxAnnounced == 0 {
+		cfg.MaxAnnounced = 8
+	}
+	if cfg.MaxAnnounced > 255 {
+		return fmt.Errorf("mptcp: Config.MaxAnnounced is %d, more than 255", cfg.MaxAnnounced)
+	}
 	if cfg.CloseTimeout < 0 {
 		return errors.New("mptcp: Config.CloseTimeout is negative; Close has to end some time")
 	}

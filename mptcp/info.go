@@ -28,6 +28,19 @@ type Info struct {
 	BytesReinjected uint64
 	// Subflows has the subflows in the order of opening, the last 64 closed ones included.
 	Subflows []SubflowInfo
+	// Announced has the addresses that we have announced and not withdrawn, RemoteAddrs those
+	// that the peer has, at most Config.MaxAnnounced (RFC 8684 section 3.4).
+	Announced, RemoteAddrs []AnnouncedAddr
+}
+
+// AnnouncedAddr is an address at which further subflows are welcome.
+type AnnouncedAddr struct {
+	// ID is the address ID in this connection.
+	ID uint8
+	// Addr has port 0 if we named none; for the peer's it is then the port that follows from that.
+	Addr netip.AddrPort
+	// Echoed: the peer has confirmed it. Always true for the peer's.
+	Echoed bool
 }
 
 // SubflowInfo is a snapshot of one subflow.
@@ -38,8 +51,12 @@ type SubflowInfo struct {
 	Local, Remote netip.AddrPort
 	// Device is the name of the local device.
 	Device string
-	// Backup: either side asked for use only when nothing else works.
-	Backup bool
+	// LocalID and RemoteID are the IDs of the two addresses in this connection (RFC 8684
+	// section 3.2); 0 stands for those of the initial subflow.
+	LocalID, RemoteID uint8
+	// Backup: either side asked for use only when nothing else works. LocalBackup: we did, with
+	// flag B of MP_JOIN or with MP_PRIO; RemoteBackup: the peer did.
+	Backup, LocalBackup, RemoteBackup bool
 	// State is "connecting", "established", "stale", "closing" or "closed".
 	State string
 	// Reason says why a closed subflow ended; empty for an orderly close.
@@ -77,6 +94,14 @@ func (c *Conn) Info() Info {
 		}
 	}
 	slices.SortFunc(i.Subflows, func(a, b SubflowInfo) int { return cmp.Compare(a.ID, b.ID) })
+	for _, l := range c.locals {
+		if l.announced {
+			i.Announced = append(i.Announced, AnnouncedAddr{ID: uint8(l.id), Addr: netip.AddrPortFrom(l.addr, l.port), Echoed: l.echoed})
+		}
+	}
+	for _, r := range c.remotes {
+		i.RemoteAddrs = append(i.RemoteAddrs, AnnouncedAddr{ID: uint8(r.id), Addr: r.addr, Echoed: true})
+	}
 	return i
 }
 
@@ -90,7 +115,8 @@ func (c *Conn) received() uint64 {
 
 func (s *sub) info() SubflowInfo {
 	i := SubflowInfo{
-		ID: s.ID, Local: s.Local, Remote: s.Remote, Device: s.link.Name(), Backup: s.LocalBackup || s.RemoteBackup,
+		ID: s.ID, Local: s.Local, Remote: s.Remote, Device: s.link.Name(), LocalID: uint8(s.LocalID), RemoteID: uint8(s.RemoteID),
+		Backup: s.LocalBackup || s.RemoteBackup, LocalBackup: s.LocalBackup, RemoteBackup: s.RemoteBackup,
 		State: s.State().String(), BytesReceived: s.BytesReceived(),
 	}
 	if s.stale {

@@ -3,7 +3,6 @@ package mptcp
 import (
 	"errors"
 	"log/slog"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -34,11 +33,12 @@ func (c *Conn) OnTCPEstablished(now time.Time, f *subflow.Subflow) {
 func (c *Conn) OnUsable(now time.Time, f *subflow.Subflow) {
 	s := c.byFlow(f)
 	s.thirdAt = time.Time{}
+	s.settle()
 	c.logf("subflow up", s)
 	c.breakAt = time.Time{}
 	if f.Kind == subflow.Join {
 		c.tell(pathmgr.SubflowUp{
-			ID: s.ID, Local: s.Local, Remote: s.Remote,
+			ID: s.ID, Local: s.Local, Remote: s.Remote, RemoteID: uint8(s.RemoteID),
 			Incoming: f.Role == subflow.Responder, Backup: f.LocalBackup || f.RemoteBackup,
 		})
 		return
@@ -137,28 +137,14 @@ func (c *Conn) OnOption(now time.Time, f *subflow.Subflow, o option.Option) {
 	case option.FastClose:
 		c.fastCloseIn(f, o)
 	case option.AddAddr:
-		c.addAddrIn(now, f, o)
+		c.addAddrIn(f, o)
 	case option.RemoveAddr:
-		for i := range o.Count() {
-			c.tell(pathmgr.RemoteAddrDown{AddrID: uint8(o.ID(i))})
-		}
-	case option.Prio, option.Fail:
+		c.removeAddrIn(now, o)
+	case option.Prio:
+		c.prioIn(f, o)
+	case option.Fail:
 		c.logf("option", c.byFlow(f), slog.String("option", o.String()))
 	}
-}
-
-// addAddrIn: the peer announces an address. One whose HMAC is wrong is ignored
-// (8684-3.4.1-07).
-func (c *Conn) addAddrIn(now time.Time, f *subflow.Subflow, a option.AddAddr) {
-	if a.Echo || !a.Verify(c.shared.LocalKey, c.shared.RemoteKey) {
-		return
-	}
-	f.SendOption(now, a.Reply())
-	addr := a.Addr
-	if addr.Port() == 0 {
-		addr = netip.AddrPortFrom(addr.Addr(), f.Remote.Port())
-	}
-	c.tell(pathmgr.RemoteAddrUp{AddrID: uint8(a.ID), Addr: addr})
 }
 
 // OnReset implements subflow.Owner.

@@ -1,13 +1,14 @@
 package mptcp
 
 import (
-	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/gomptcp/gomptcp/internal/netstack"
+	"github.com/gomptcp/gomptcp/option"
 	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/subflow"
 )
@@ -40,15 +41,28 @@ func (c *Conn) tell(ev pathmgr.Event) {
 			c.act(func() { c.openSubflow(a) })
 		case pathmgr.CloseSubflow:
 			c.act(func() { c.closeSubflow(a.ID) })
+		case pathmgr.Announce:
+			c.noteRefused(a, c.announce(a.Addr))
+		case pathmgr.Withdraw:
+			c.withdraw(a.Addrs...)
+		case pathmgr.SetBackup:
+			c.noteRefused(a, c.setBackup(a.ID, a.Backup))
 		case pathmgr.WakeAt:
 			c.pmAt = a.At
 		}
 	}
 }
 
+// noteRefused writes down what a path manager asked for in vain.
+func (c *Conn) noteRefused(a pathmgr.Action, err error) {
+	if err != nil {
+		c.logf("not done", nil, slog.String("action", fmt.Sprintf("%+v", a)), slog.Any("err", err))
+	}
+}
+
 // openSubflow sends the SYN of a join. c.mu is not held.
 func (c *Conn) openSubflow(a pathmgr.Open) {
-	err := c.trySubflow(a)
+	_, err := c.trySubflow(a)
 	if err == nil {
 		return
 	}
@@ -56,25 +70,25 @@ func (c *Conn) openSubflow(a pathmgr.Open) {
 	defer c.mu.Unlock()
 	c.logf("no subflow", nil, slog.Any("local", a.Local), slog.Any("remote", a.Remote), slog.Any("err", err))
 	c.tell(pathmgr.SubflowDown{Local: netip.AddrPortFrom(a.Local, 0), Remote: a.Remote, Err: err})
-	c.arm(c.host.clock.Now())
+	c.service(c.host.clock.Now())
 }
 
-var errTooManySubflows = errors.New("Config.MaxSubflows reached")
-
-func (c *Conn) trySubflow(a pathmgr.Open) error {
+// trySubflow sends the SYN of a join and returns the subflow, which may yet fail. c.mu is not
+// held.
+func (c *Conn) trySubflow(a pathmgr.Open) (*sub, error) {
 	link := c.host.stack.LinkFor(a.Local)
 	if link == nil {
-		return ErrNoDevice
+		return nil, ErrNoDevice
 	}
 	ep, err := c.host.stack.NewEndpoint(netip.AddrPortFrom(a.Local, 0), a.Remote)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c.mu.Lock()
-	if c.phase != open || c.shared.Mode != subflow.MPTCP || c.liveSubs() >= c.host.cfg.MaxSubflows {
+	if err := c.mayJoin(a); err != nil {
 		c.mu.Unlock()
 		ep.Close()
-		return errTooManySubflows
+		return nil, err
 	}
 	s := c.newSub(subflow.Join, subflow.Opener, flowKey{ep.LocalAddr(), a.Remote}, link, a.Backup)
 	s.ep = ep
@@ -87,7 +101,21 @@ func (c *Conn) trySubflow(a pathmgr.Open) error {
 		defer c.mu.Unlock()
 		c.subDown(s, err)
 	}
-	return nil
+	return s, nil
+}
+
+// mayJoin returns why a join may not be tried. c.mu is held.
+func (c *Conn) mayJoin(a pathmgr.Open) error {
+	switch {
+	case c.phase != open || c.shared.Mode != subflow.MPTCP:
+		return ErrNotMPTCP
+	case c.liveSubs() >= c.host.cfg.MaxSubflows:
+		return ErrTooManySubflows
+	case c.shared.RemoteDeniesJoin && a.Remote == c.initialRemote():
+		return ErrJoinDenied // 8684-3.1-24
+	}
+	_, err := c.localAddr(a.Local)
+	return err
 }
 
 // liveSubs counts the subflows that are not over.
@@ -101,20 +129,31 @@ func (c *Conn) liveSubs() int {
 	return n
 }
 
-// closeSubflow ends a subflow in order. c.mu is not held.
+// closeSubflow ends a subflow: in order if it works, else by RST (8684-Q-16). c.mu is not held.
 func (c *Conn) closeSubflow(id uint32) {
 	c.mu.Lock()
-	i := slices.IndexFunc(c.subs, func(s *sub) bool { return s.ID == id && !s.down })
-	if i < 0 {
+	s := c.byID(id)
+	if s == nil {
 		c.mu.Unlock()
 		return
 	}
-	s := c.subs[i]
-	s.SetClosing()
-	c.reinjectFrom(id)
+	c.logf("closing subflow", s)
+	works := s.State() >= subflow.Established && !s.stale && s.Sender().Backoffs() == 0
+	switch {
+	case works:
+		s.SetClosing()
+		c.reinjectFrom(id)
+	case s.Sender() == nil && s.Role == subflow.Opener:
+		c.subDown(s, errClosed) // its SYN has no answer yet
+	default:
+		s.SetResetOption(option.Reset{Reason: option.ReasonUnspecified, Transient: true})
+		c.resetSub(s, errClosed)
+	}
 	c.service(c.host.clock.Now())
 	c.mu.Unlock()
-	s.closeWrite()
+	if works {
+		s.closeWrite()
+	}
 }
 
 // linkDown ends the subflows of a device that has gone. c.mu is not held.

@@ -72,7 +72,7 @@ func (c *Conn) snapshotPaths() bool {
 		}
 		st := s.Sender().Snapshot()
 		p := scheduler.Path{
-			ID: s.ID, Local: s.Local, Remote: s.Remote, Backup: s.RemoteBackup || s.LocalBackup, Stale: s.stale,
+			ID: s.ID, Local: s.Local, Remote: s.Remote, Backup: s.RemoteBackup, LocalBackup: s.LocalBackup, Stale: s.stale,
 			SRTT: st.SRTT, RTTVar: st.RTTVar, MinRTT: st.MinRTT, Cwnd: st.Cwnd, InFlight: st.InFlight, Unsent: st.Unsent,
 			Room: s.Sender().Room(), DeliveryRate: st.DeliveryRate, Retransmits: st.Retransmits, Lost: st.Lost, MSS: s.MSS(),
 		}

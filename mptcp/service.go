@@ -59,6 +59,9 @@ func (c *Conn) service(now time.Time) {
 	}
 	c.probeWindow(now)
 	c.probeDataAck(now)
+	c.repeatAnnouncements(now)
+	c.sendSignals(now)
+	c.probeLiveness(now)
 	c.keepAlive(now)
 	c.arm(now)
 }
@@ -238,6 +241,10 @@ func (c *Conn) arm(now time.Time) {
 	add(c.fastClose.at)
 	add(c.tx.window.at)
 	add(c.tx.dataAck.at)
+	add(c.signals.at)
+	for _, l := range c.locals {
+		add(l.again)
+	}
 	if c.shared.DataFinPending && !c.waiting() {
 		add(c.tx.finAt)
 	}
@@ -246,6 +253,7 @@ func (c *Conn) arm(now time.Time) {
 			add(s.next)
 			add(s.thirdAt)
 			add(s.aliveAt)
+			add(s.liveness.at)
 		}
 	}
 	if at.IsZero() || !c.timerAt.IsZero() && !at.Before(c.timerAt) {

@@ -151,7 +151,7 @@ func (c *Conn) die() {
 	}
 	for _, s := range c.subs {
 		if !s.down {
-			s.down = true
+			s.end(c.err)
 			info := s.info()
 			info.State = "closed"
 			c.addEnded(info)

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/gomptcp/gomptcp/internal/clock"
+	"github.com/gomptcp/gomptcp/internal/mib"
 	"github.com/gomptcp/gomptcp/internal/netstack"
 	"github.com/gomptcp/gomptcp/internal/rangeset"
 	"github.com/gomptcp/gomptcp/internal/seq"
-	"github.com/gomptcp/gomptcp/option"
 	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/subflow"
 	"github.com/gomptcp/gomptcp/subflow/congestion"
@@ -37,23 +37,30 @@ type sub struct {
 	stale       bool
 	aliveAt     time.Time // when it is looked whether the peer is still there
 	aliveProbes int
-	down        bool        // pathmgr has been told of the end
-	release     bool        // ep is to be closed once it is empty
-	failed      bool        // and with a RST, since the subflow ended with an error
-	finAsked    bool        // CloseWrite of ep has been asked for (plain TCP)
-	abortLater  bool        // ep is to be reset as soon as it is attached
-	closeLater  bool        // a FIN is to be sent as soon as ep is attached
-	expiry      clock.Timer // incoming joins: ends the wait for the third packet
+	down        bool          // pathmgr has been told of the end
+	release     bool          // ep is to be closed once it is empty
+	failed      bool          // and with a RST, since the subflow ended with an error
+	finAsked    bool          // CloseWrite of ep has been asked for (plain TCP)
+	abortLater  bool          // ep is to be reset as soon as it is attached
+	closeLater  bool          // a FIN is to be sent as soon as ep is attached
+	withdrawn   bool          // we have withdrawn its local address
+	liveness    liveness      // the peer has withdrawn its remote address: does it work?
+	settled     chan struct{} // closed when it carries data, or has ended
+	endedBy     error         // why it has ended; set with down
+	expiry      clock.Timer   // incoming joins: ends the wait for the third packet
 }
 
-// newSub makes a subflow of c. c.mu is held.
+// newSub makes a subflow of c; its local address has an ID, or there is room for one more.
+// c.mu is held.
 func (c *Conn) newSub(kind subflow.Kind, role subflow.Role, key flowKey, link *netstack.Link, backup bool) *sub {
-	s := &sub{conn: c, key: key, link: link}
+	s := &sub{conn: c, key: key, link: link, settled: make(chan struct{})}
 	cfg := subflow.Config{
 		ID: c.nextID, Kind: kind, Role: role, Local: key.local, Remote: key.remote,
 		Link: link, Shared: &c.shared, Owner: c,
 		Controller: c.host.cfg.Congestion, LocalBackup: backup,
-		LocalID: c.localID(key.local.Addr()),
+	}
+	if l, err := c.useAddr(key.local.Addr()); err == nil {
+		cfg.LocalID = l.id
 	}
 	cfg.Siblings = func(buf []congestion.Sibling) []congestion.Sibling { return c.siblings(s, buf) }
 	if kind == subflow.Join {
@@ -65,19 +72,22 @@ func (c *Conn) newSub(kind subflow.Kind, role subflow.Role, key flowKey, link *n
 	return s
 }
 
-// localID is the address ID of a local address: 0 for that of the initial subflow,
-// others in the order of use (8684-3.2-03, -04).
-func (c *Conn) localID(a netip.Addr) option.AddrID {
-	if c.localIDs == nil {
-		c.localIDs = map[netip.Addr]option.AddrID{a: 0}
-		return 0
+// settle ends the wait for the subflow's handshake.
+func (s *sub) settle() {
+	select {
+	case <-s.settled:
+	default:
+		close(s.settled)
 	}
-	id, ok := c.localIDs[a]
-	if !ok {
-		id = option.AddrID(len(c.localIDs))
-		c.localIDs[a] = id
+}
+
+// end marks a subflow as over. c.mu is held.
+func (s *sub) end(err error) {
+	s.down = true
+	if s.endedBy = err; err == nil {
+		s.endedBy = errClosed
 	}
-	return id
+	s.settle()
 }
 
 // siblings appends snapshots of the other subflows for a coupled controller.
@@ -163,8 +173,11 @@ func (c *Conn) subDown(s *sub, err error) {
 	if s.down {
 		return
 	}
-	s.down = true
+	s.end(err)
 	wasUp := s.State() >= subflow.Established
+	if s.withdrawn {
+		c.count(mib.RmSubflow)
+	}
 	c.logf("subflow down", s, slog.Any("err", err))
 	info := s.info()
 	info.State = "closed"
@@ -193,12 +206,12 @@ func (c *Conn) subDown(s *sub, err error) {
 		return
 	}
 	if c.established {
-		permanent := false
+		ev := pathmgr.SubflowDown{ID: s.ID, Local: s.Local, Remote: s.Remote, Established: wasUp, Err: err}
 		var reset *subflow.ResetError
 		if errors.As(err, &reset) && reset.Remote && reset.Reason != 0 {
-			permanent = !reset.Transient
+			ev.Permanent, ev.Reason = !reset.Transient, uint8(reset.Reason)
 		}
-		c.tell(pathmgr.SubflowDown{ID: s.ID, Local: s.Local, Remote: s.Remote, Established: wasUp, Err: err, Permanent: permanent})
+		c.tell(ev)
 	}
 	c.afterSubDown(err)
 }

@@ -19,7 +19,10 @@ const DefaultMaxSubflows = 8
 // reset it for good (section 3.6), after an orderly close, and when the first attempt to an
 // announced address failed (section 3.4.1: not before it is announced again).
 //
-// On a server it opens nothing: clients sit behind NATs, and open the subflows themselves.
+// On a server it opens nothing: clients sit behind NATs, and open the subflows themselves. It
+// announces the host's addresses, up to 8 of both families, to which the client has no subflow yet.
+//
+// On both it withdraws an address that goes away; a server announces it again when it comes back.
 func Default() Manager { return newMesh(DefaultMaxSubflows) }
 
 // DefaultWithLimit returns a Factory of the default manager with another limit on the number
@@ -33,6 +36,9 @@ func DefaultWithLimit(maxSubflows int) Factory {
 const (
 	maxAnnounced = 8
 	maxRefused   = 64
+	// maxMisled is how many attempts to announced addresses may fail before no new ones are
+	// tried: a peer shall not aim our SYNs at others (RFC 8684 section 5).
+	maxMisled = 32
 )
 
 // mesh is the default manager. It keeps what exists (locals, remotes) apart from the state of
@@ -40,6 +46,7 @@ const (
 type mesh struct {
 	limit  int
 	active bool // Established as a client
+	server announcer
 
 	locals []netip.Addr
 	// remotes has the peer's initial address first, unless the peer denied it, then the
@@ -50,6 +57,8 @@ type mesh struct {
 	others []other
 	// refused are the pairs that the peer does not want (RFC 8684 section 3.6), the oldest first.
 	refused []endpoints
+	// misled counts the failed attempts to announced addresses at which none ever succeeded.
+	misled int
 
 	// wakeAt is the time asked for last, zero when it has come.
 	wakeAt time.Time
@@ -72,6 +81,7 @@ type remote struct {
 type other struct {
 	id            uint32
 	local, remote netip.Addr
+	remoteID      uint8
 }
 
 func newMesh(limit int) *mesh { return &mesh{limit: limit} }
@@ -83,13 +93,15 @@ func (m *mesh) Handle(now time.Time, ev Event) []Action {
 		m.established(now, e)
 	}
 	if !m.active {
-		return nil
+		return m.server.handle(ev)
 	}
+	var first []Action
 	switch e := ev.(type) {
 	case LocalAddrUp:
 		m.localUp(e.Addr.Unmap())
 	case LocalAddrDown:
 		m.localDown(e.Addr.Unmap())
+		first = []Action{Withdraw{Addrs: []netip.Addr{e.Addr.Unmap()}}}
 	case RemoteAddrUp:
 		m.remoteUp(e.AddrID, unmapPort(e.Addr))
 	case RemoteAddrDown:
@@ -101,7 +113,7 @@ func (m *mesh) Handle(now time.Time, ev Event) []Action {
 	case Timer:
 		m.wakeAt = time.Time{}
 	}
-	return m.plan(now)
+	return append(first, m.plan(now)...)
 }
 
 func (m *mesh) established(now time.Time, e Established) {
@@ -174,9 +186,10 @@ func (m *mesh) retryRemote(addr netip.AddrPort) {
 func (m *mesh) subflowUp(now time.Time, e SubflowUp) {
 	at := endpoints{e.Local.Addr().Unmap(), unmapPort(e.Remote)}
 	if p := m.find(at); p != nil && !e.Incoming && p.up(now, e.ID) {
+		p.remoteID = e.RemoteID
 		return
 	}
-	m.others = append(m.others, other{e.ID, at.local, at.remote.Addr()})
+	m.others = append(m.others, other{e.ID, at.local, at.remote.Addr(), e.RemoteID})
 }
 
 func (m *mesh) subflowDown(now time.Time, e SubflowDown) {
@@ -192,6 +205,9 @@ func (m *mesh) subflowDown(now time.Time, e SubflowDown) {
 	if e.Permanent {
 		m.refuse(at)
 		return
+	}
+	if !p.worked && !m.isInitial(at.remote) {
+		m.misled++
 	}
 	p.down(now, e, m.isInitial(at.remote))
 }

@@ -17,7 +17,8 @@ type conn struct {
 	m      Manager
 	now    time.Time
 	wake   time.Time
-	opened []Open // not yet taken by opens
+	opened []Open   // not yet taken by opens
+	told   []string // announcements and withdrawals not yet taken by tells
 	nextID uint32
 }
 
@@ -46,6 +47,10 @@ func (c *conn) event(ev Event) {
 			require.True(c.t, a.At.After(c.now), "a wake-up in the past")
 			require.NotEqual(c.t, c.wake, a.At, "a wake-up that was asked for already")
 			c.wake = a.At
+		case Announce:
+			c.told = append(c.told, fmt.Sprintf("announce %v", a.Addr))
+		case Withdraw:
+			c.told = append(c.told, fmt.Sprintf("withdraw %v", a.Addrs))
 		default:
 			c.t.Fatalf("unexpected action %#v", a)
 		}

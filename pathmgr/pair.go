@@ -17,8 +17,10 @@ const (
 type pair struct {
 	at    endpoints
 	state pairState
-	id    uint32    // of the subflow; pairUp
-	since time.Time // when it came up; pairUp
+	id    uint32 // of the subflow; pairUp
+	// remoteID is the peer's address ID for it; pairUp.
+	remoteID uint8
+	since    time.Time // when it came up; pairUp
 	// worked: a subflow between these endpoints was once established.
 	worked bool
 	// retryAt is when the next attempt may be made; pairWaiting and pairGivenUp.
@@ -71,10 +73,23 @@ func (p *pair) down(now time.Time, e SubflowDown, initial bool) {
 		p.failures = 0
 	}
 	p.failures++
-	p.retryAt = now.Add(p.pause())
+	p.retryAt = now.Add(max(p.pause(), heed(e.Reason)))
 	p.state = pairWaiting
 	if e.Err == nil || !p.worked && !initial {
 		p.state = pairGivenUp
+	}
+}
+
+// heed is how long to wait at least after a reset, by the reason that the peer gave (RFC 8684
+// section 3.6).
+func heed(reason uint8) time.Duration {
+	switch reason {
+	case 2: // lack of resources
+		return 5 * time.Second
+	case 4, 5: // too much outstanding data; unacceptable performance
+		return time.Second
+	default:
+		return 0
 	}
 }
 

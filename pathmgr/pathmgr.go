@@ -57,6 +57,9 @@ type RemoteAddrDown struct{ AddrID uint8 }
 type SubflowUp struct {
 	ID            uint32
 	Local, Remote netip.AddrPort
+	// RemoteID is the peer's ID of its address, as in RemoteAddrUp; 0 is that of the initial
+	// subflow.
+	RemoteID uint8
 	// Incoming: the peer opened it.
 	Incoming bool
 	Backup   bool
@@ -74,19 +77,30 @@ type SubflowDown struct {
 	// Permanent: the peer said that a new attempt is of no use (MP_TCPRST without the
 	// transient flag, RFC 8684 section 3.6).
 	Permanent bool
+	// Reason is the reason that the peer gave in MP_TCPRST, 0 if it gave none; it MAY guide
+	// when to try again.
+	Reason uint8
+}
+
+// PriorityChanged says that the peer asked for a subflow to be used only when nothing else
+// works, or took that back (MP_PRIO, RFC 8684 section 3.3.8).
+type PriorityChanged struct {
+	ID     uint32
+	Backup bool
 }
 
 // Timer says that a time asked for by WakeAt has come.
 type Timer struct{}
 
-func (Established) event()    {}
-func (LocalAddrUp) event()    {}
-func (LocalAddrDown) event()  {}
-func (RemoteAddrUp) event()   {}
-func (RemoteAddrDown) event() {}
-func (SubflowUp) event()      {}
-func (SubflowDown) event()    {}
-func (Timer) event()          {}
+func (Established) event()     {}
+func (LocalAddrUp) event()     {}
+func (LocalAddrDown) event()   {}
+func (RemoteAddrUp) event()    {}
+func (RemoteAddrDown) event()  {}
+func (SubflowUp) event()       {}
+func (SubflowDown) event()     {}
+func (PriorityChanged) event() {}
+func (Timer) event()           {}
 
 // Action is one of the action types of this package.
 type Action interface{ action() }
@@ -103,11 +117,31 @@ type Open struct {
 // CloseSubflow ends a subflow.
 type CloseSubflow struct{ ID uint32 }
 
+// SetBackup asks the peer to use a subflow only when nothing else works, or takes that back
+// (MP_PRIO, RFC 8684 section 3.3.8).
+type SetBackup struct {
+	ID     uint32
+	Backup bool
+}
+
+// Announce tells the peer of an address at which it may open subflows (ADD_ADDR, RFC 8684
+// section 3.4.1). Port 0 is not named: the peer takes the one it knows. It is repeated until
+// the peer confirms it, a few times at most.
+type Announce struct{ Addr netip.AddrPort }
+
+// Withdraw tells the peer that addresses are not to be used any more (REMOVE_ADDR, RFC 8684
+// section 3.4.2), and closes the subflows from them. Those that the peer does not know are
+// passed over.
+type Withdraw struct{ Addrs []netip.Addr }
+
 // WakeAt asks for a Timer event at a time; a later WakeAt replaces it.
 type WakeAt struct{ At time.Time }
 
 func (Open) action()         {}
 func (CloseSubflow) action() {}
+func (SetBackup) action()    {}
+func (Announce) action()     {}
+func (Withdraw) action()     {}
 func (WakeAt) action()       {}
 
 // Manager is the path policy of one connection. All calls are made under the

@@ -1,6 +1,8 @@
 package pathmgr
 
 import (
+	"cmp"
+	"math/bits"
 	"net/netip"
 	"slices"
 	"time"
@@ -9,12 +11,12 @@ import (
 // plan returns what has to be done to come from what is to what is wanted: the attempts
 // that are due, as far as the limit allows, and a wake-up for the next one.
 func (m *mesh) plan(now time.Time) []Action {
-	var actions []Action
+	var due []*pair
 	var next time.Time
 	for _, r := range m.remotes {
 		for _, l := range m.locals {
 			at := endpoints{l, r.addr}
-			if !m.wanted(at) {
+			if !m.wanted(at, r) {
 				continue
 			}
 			p := m.pair(at)
@@ -24,11 +26,15 @@ func (m *mesh) plan(now time.Time) []Action {
 				if next.IsZero() || p.retryAt.Before(next) {
 					next = p.retryAt
 				}
-			case m.subflows() < m.limit:
-				p.state = pairOpening
-				actions = append(actions, Open{Local: l, Remote: r.addr})
+			default:
+				due = append(due, p)
 			}
 		}
+	}
+	var actions []Action
+	for _, p := range m.choose(due, m.limit-m.subflows()) {
+		p.state = pairOpening
+		actions = append(actions, Open{Local: p.at.local, Remote: p.at.remote})
 	}
 	m.forget()
 	if !next.IsZero() && !next.Equal(m.wakeAt) {
@@ -38,14 +44,70 @@ func (m *mesh) plan(now time.Time) []Action {
 	return actions
 }
 
+// choose returns those of the pairs to open now. Where there is no room for all, addresses
+// that have no subflow yet come first, then those that look like neighbours: they probably
+// are two ends of one path.
+func (m *mesh) choose(due []*pair, room int) []*pair {
+	if len(due) <= room {
+		return due
+	}
+	busy := map[netip.Addr]int{}
+	note := func(local, remote netip.Addr) {
+		busy[local]++
+		busy[remote]++
+	}
+	for _, o := range m.others {
+		note(o.local, o.remote)
+	}
+	for _, p := range m.pairs {
+		if p.live() {
+			note(p.at.local, p.at.remote.Addr())
+		}
+	}
+	var chosen []*pair
+	for range room {
+		best := slices.MinFunc(due, func(a, b *pair) int {
+			use := func(p *pair) int { return busy[p.at.local] + busy[p.at.remote.Addr()] }
+			return cmp.Or(
+				cmp.Compare(use(a), use(b)),
+				cmp.Compare(commonPrefix(b.at.local, b.at.remote.Addr()), commonPrefix(a.at.local, a.at.remote.Addr())),
+			)
+		})
+		due = slices.DeleteFunc(due, func(p *pair) bool { return p == best })
+		note(best.at.local, best.at.remote.Addr())
+		chosen = append(chosen, best)
+	}
+	return chosen
+}
+
+// commonPrefix is the number of leading bits that two addresses of one family share.
+func commonPrefix(a, b netip.Addr) int {
+	x, y := a.As16(), b.As16()
+	for i := range x {
+		if d := x[i] ^ y[i]; d != 0 {
+			return 8*i + bits.LeadingZeros8(d)
+		}
+	}
+	return 128
+}
+
 // wanted reports whether there should be a subflow between these endpoints. One that the
-// peer opened between the same addresses does as well (RFC 8684 section 3.4).
-func (m *mesh) wanted(at endpoints) bool {
+// peer opened between the same addresses does as well, and so does one to an address that
+// has the same ID: a NAT makes one address look like two (RFC 8684 section 3.4).
+func (m *mesh) wanted(at endpoints, r remote) bool {
 	if !canReach(at.local, at.remote.Addr()) || slices.Contains(m.refused, at) {
 		return false
 	}
-	return !slices.ContainsFunc(m.others, func(o other) bool {
-		return o.local == at.local && o.remote == at.remote.Addr()
+	if p := m.find(at); m.misled >= maxMisled && !r.initial && (p == nil || !p.worked) {
+		return false
+	}
+	if slices.ContainsFunc(m.others, func(o other) bool {
+		return o.local == at.local && (o.remote == at.remote.Addr() || o.remoteID == r.id)
+	}) {
+		return false
+	}
+	return !slices.ContainsFunc(m.pairs, func(p *pair) bool {
+		return p.state == pairUp && p.at.local == at.local && p.at.remote.Addr() != at.remote.Addr() && p.remoteID == r.id
 	})
 }
 

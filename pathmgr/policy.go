@@ -26,6 +26,11 @@ func canReach(local, remote netip.Addr) bool {
 	}
 }
 
+// canAnnounce reports whether an address of ours may mean something to the peer.
+func canAnnounce(a netip.Addr) bool {
+	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && !a.IsLinkLocalUnicast()
+}
+
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // unmapPort returns ap with an IPv4-mapped IPv6 address turned into IPv4, so that one

@@ -36,6 +36,9 @@ type Path struct {
 	// Backup: the peer asked for data on this subflow only when no other is usable
 	// (RFC 8684 section 3.3.8).
 	Backup bool
+	// LocalBackup: we asked the same of the peer. RFC 8684 lets us go on sending there; the
+	// schedulers of this package do not, as Linux does not: such a subflow is for emergencies.
+	LocalBackup bool
 	// Stale: no progress for a while; new data belongs elsewhere.
 	Stale bool
 	// SRTT, RTTVar and MinRTT of the subflow; 0 if not yet measured.

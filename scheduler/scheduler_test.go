@@ -25,6 +25,7 @@ func TestMinRTT(t *testing.T) {
 		{"unmeasured is better than none", Request{}, []Path{{ID: 1, Room: 9}}, 1},
 		{"backup is left alone", Request{}, []Path{{ID: 1, SRTT: ms(30), Room: 9}, {ID: 2, SRTT: ms(1), Room: 9, Backup: true}}, 1},
 		{"a full regular path is waited for", Request{}, []Path{{ID: 1, SRTT: ms(30)}, {ID: 2, SRTT: ms(1), Room: 9, Backup: true}}, 0},
+		{"our own backup as well", Request{}, []Path{{ID: 1, SRTT: ms(30), Room: 9}, {ID: 2, SRTT: ms(1), Room: 9, LocalBackup: true}}, 1},
 		{"backup when nothing else", Request{}, []Path{{ID: 2, SRTT: ms(1), Room: 9, Backup: true}}, 2},
 		{"backup when the regular is stale", Request{}, []Path{{ID: 1, SRTT: ms(1), Room: 9, Stale: true}, {ID: 2, SRTT: ms(30), Room: 9, Backup: true}}, 2},
 		{"stale when nothing else", Request{}, []Path{{ID: 1, SRTT: ms(30), Room: 9, Stale: true}, {ID: 2, SRTT: ms(1), Room: 9, Stale: true, Backup: true}}, 1},

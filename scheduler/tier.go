@@ -13,12 +13,13 @@ const (
 )
 
 func tierOf(p *Path) tier {
+	reserve := p.Backup || p.LocalBackup
 	switch {
-	case !p.Stale && !p.Backup:
+	case !p.Stale && !reserve:
 		return regular
 	case !p.Stale:
 		return backup
-	case !p.Backup:
+	case !reserve:
 		return staleRegular
 	default:
 		return staleBackup

@@ -3,6 +3,7 @@ package subflow
 import (
 	"time"
 
+	"github.com/gomptcp/gomptcp/internal/mib"
 	"github.com/gomptcp/gomptcp/internal/packet"
 	"github.com/gomptcp/gomptcp/internal/seq"
 	"github.com/gomptcp/gomptcp/option"
@@ -59,6 +60,9 @@ func (f *Subflow) capableFlags() option.CapableFlags {
 	flags := option.HMACSHA256
 	if f.Shared.WantChecksum || f.Shared.Checksum {
 		flags |= option.ChecksumRequired
+	}
+	if f.Shared.DenyJoin {
+		flags |= option.DenyJoinInitial
 	}
 	return flags
 }
@@ -185,6 +189,9 @@ func (f *Subflow) joinSynIn(set *option.Set) bool {
 		return false
 	}
 	f.remoteNonce, f.RemoteID, f.RemoteBackup = j.Nonce, j.ID, j.Backup
+	if j.Backup {
+		f.Shared.MIB.Add(mib.MPJoinSynBackupRx)
+	}
 	return true
 }
 
@@ -199,6 +206,9 @@ func (f *Subflow) joinSynAckIn(now time.Time, set *option.Set) bool {
 		return false
 	}
 	f.remoteNonce, f.RemoteID, f.RemoteBackup = j.Nonce, j.ID, j.Backup
+	if j.Backup {
+		f.Shared.MIB.Add(mib.MPJoinSynAckBackupRx)
+	}
 	f.state = SynAcked
 	return true
 }

@@ -326,7 +326,6 @@ func (f *Subflow) ackIn(now time.Time, t packet.TCP, set *option.Set, n int) {
 		f.updateMSS()
 	}
 	f.sender.OnAck(now, &f.ack)
-	f.dupAcks = 0
 	if f.Shared.Mode == Plain {
 		acked := f.Shared.LocalIDSN.Add(1).Add(int(f.sender.BytesAcked()))
 		f.Owner.OnDataAck(now, f, acked, f.ack.Window)

@@ -9,10 +9,6 @@ import (
 	"github.com/gomptcp/gomptcp/tun"
 )
 
-// maxDupAcks is how many ACKs in a row we send for the sake of options alone
-// (8684-3-02).
-const maxDupAcks = 2
-
 // Outgoing handles a segment of the endpoint below (SYN, ACK, FIN or RST; never data of
 // ours) and sends it, translated and with the options that belong on it. The
 // endpoint is locked by the caller: nothing here calls it.
@@ -135,23 +131,6 @@ func (f *Subflow) SendDataFin(now time.Time) {
 	f.send(uint32(f.ackSeq()), uint32(f.rcvNxt), packet.FlagACK, f.windowField(), opts, nil, 0, 0)
 }
 
-// SendOption sends a rare signal on an ACK of its own, if the rule on duplicate ACKs
-// allows one now (8684-3-02); it reports whether it was sent. IPv6 ADD_ADDR with a
-// port needs the room of the timestamps (8684-A-04).
-func (f *Subflow) SendOption(now time.Time, o option.Option) bool {
-	if f.sender == nil || f.dupAcks >= maxDupAcks {
-		return false
-	}
-	f.dupAcks++
-	opts := f.timestampsOption(now)
-	if option.PaddedSize(len(opts)+o.Size()) > packet.MaxOptionsLen {
-		opts = opts[:0]
-	}
-	opts = option.Pad(o.AppendTo(opts), 0)
-	f.send(uint32(f.ackSeq()), uint32(f.rcvNxt), packet.FlagACK, f.windowField(), opts, nil, 0, 0)
-	return true
-}
-
 func (f *Subflow) timestampsOption(now time.Time) []byte {
 	if !f.timestamps {
 		return f.opts[:0]
@@ -236,7 +215,6 @@ func (f *Subflow) emit(now time.Time, s *Segment) error {
 	} else {
 		opts = option.Pad(f.appendInfinite(opts, s), 0)
 	}
-	f.dupAcks = 0
 	mss := f.mss(0) + timestampsRoom(f.timestamps) - len(opts)
 	gso := 0
 	if s.Len > mss {
@@ -294,6 +272,7 @@ func (f *Subflow) payloadSum(e *Entry) option.Sum {
 // send builds one packet and hands it to the device.
 func (f *Subflow) send(at, ack uint32, flags uint8, window uint16, opts []byte, payload [][]byte, n, gso int) error {
 	f.ipID += uint16(1 + n/max(gso, 1))
+	f.noteProgress(ack, flags, window, n)
 	f.head = packet.AppendTCP(f.head[:0], &packet.Fields{
 		Src: f.Local, Dst: f.Remote, ID: f.ipID,
 		Seq: at, Ack: ack, Flags: flags, Window: window, Options: opts, PayloadLen: n,

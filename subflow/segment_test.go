@@ -432,7 +432,7 @@ func TestOptionSpace(t *testing.T) {
 			option.NewAddAddr(keyA, keyB, 3, netip.MustParseAddrPort("[2001:db8::5]:8443")),
 			option.AddAddr{Echo: true, ID: 9, Addr: netip.MustParseAddrPort("[2001:db8::5]:8443")},
 		} {
-			p.f.dupAcks = 0
+			p.f.dups.n = 0
 			require.True(t, p.f.SendOption(p.now, o))
 			require.True(t, p.last().Has(option.SubtypeAddAddr), name)
 		}

@@ -86,7 +86,7 @@ type Subflow struct {
 	sackBuf  []SACKBlock
 	lastSACK []option.SACKBlock // what the endpoint reported last, for ACKs of our own
 	ipID     uint16
-	dupAcks  int // ACKs of our own since anything else left (8684-3-02)
+	dups     duplicates
 
 	infinite infinite // tells the peer of a fallback
 

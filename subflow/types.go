@@ -85,8 +85,8 @@ type Shared struct {
 	LocalKey, RemoteKey option.Key
 	// LocalIDSN and RemoteIDSN follow from the keys (8684-W-15).
 	LocalIDSN, RemoteIDSN seq.DSN
-	// RemoteDeniesJoin: flag C of the peer's MP_CAPABLE, set by the handshake.
-	RemoteDeniesJoin bool
+	// DenyJoin is our own flag C; RemoteDeniesJoin: flag C of the peer's MP_CAPABLE, set by the handshake.
+	DenyJoin, RemoteDeniesJoin bool
 	// PeerConfirmed: a DSS has come, or what stands for it (8684-Q-08): the peer has both
 	// keys, and MP_CAPABLE need not be repeated. Set by subflows.
 	PeerConfirmed bool

@@ -80,11 +80,11 @@ func TestBothWays(t *testing.T) {
 			clientDev, serverDev := cable("path")
 			dir := t.TempDir()
 			clientStats, serverStats := filepath.Join(dir, "client.json"), filepath.Join(dir, "server.json")
-			clientCfg := mustParse(t, "-dev path=10.1.1.2/24,fd00:1::2/64 -timeout 20s -stats "+clientStats+
+			clientCfg := mustParse(t, "-dev path=10.1.1.2/24,fd00:1::2/64 -timeout 20s -pathmgr none -stats "+clientStats+
 				" -pcap "+filepath.Join(dir, "c.pcap")+" "+addrs[1]+" 5001")
 			up, down := randomBytes(1, 3e6), randomBytes(2, 1e6)
 			var clientOut, serverOut bytes.Buffer
-			served := serve(t, t.Context(), "-dev path=10.1.1.1/24,fd00:1::1/64 -timeout 20s -stats "+serverStats+" "+addrs[1]+" 5001",
+			served := serve(t, t.Context(), "-dev path=10.1.1.1/24,fd00:1::1/64 -timeout 20s -pathmgr none -stats "+serverStats+" "+addrs[1]+" 5001",
 				bytes.NewReader(down), &serverOut, serverDev)
 			require.NoError(t, run(t.Context(), clientCfg, bytes.NewReader(up), &clientOut, opener(clientDev)))
 			require.NoError(t, <-served)

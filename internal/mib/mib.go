@@ -48,7 +48,7 @@ const (
 	RmAddr                                 // addresses withdrawn by the peer
 	RmAddrDrop                             // REMOVE_ADDR ignored
 	RmAddrTx                               // addresses withdrawn by us
-	RmSubflow                              // subflows ended since the peer withdrew their address
+	RmSubflow                              // subflows ended since we withdrew their address
 	MPPrioTx                               // MP_PRIO sent
 	MPPrioRx                               // MP_PRIO received
 	MPFailTx                               // MP_FAIL sent
