@@ -25,7 +25,9 @@
 //
 // Three policies plug in through Config, by name or as an implementation of one's own:
 // package scheduler decides which subflow takes the next bytes, package pathmgr which
-// subflows there are, package subflow/congestion how fast each one sends.
+// subflows there are, package subflow/congestion how fast each one sends. A program that would
+// rather open, close and announce by itself takes pathmgr.None and uses AddSubflow,
+// RemoveSubflow, SetBackup, Announce and Withdraw.
 //
 // # Ending, and errors
 //
@@ -52,7 +54,8 @@
 //	reinjection                    section 3.3.6      placed.go, service.go
 //	DATA_FIN, closing              section 3.3.3      state.go, service.go
 //	MP_FASTCLOSE, MP_TCPRST        section 3.5, 3.6   fastclose.go, subflow/resets.go
-//	ADD_ADDR, REMOVE_ADDR          section 3.4        owner.go (receiving)
+//	ADD_ADDR, REMOVE_ADDR          section 3.4        addrs.go, remoteaddrs.go, signals.go
+//	MP_PRIO                        section 3.3.8      manage.go, remoteaddrs.go
 //
 // # Limitations
 //

@@ -191,7 +191,11 @@ func (f *Subflow) signalsIn(now time.Time, set *option.Set) {
 // peer that leaves them out (RFC 8684 section 3.7). It reports false when MPTCP has ended
 // on this subflow.
 func (f *Subflow) checkPresence(now time.Time, t packet.TCP, dss option.DSS, n int) bool {
-	acksData := f.sendBase().Less(seq.SSN(t.Ack()))
+	acked := seq.SSN(t.Ack())
+	if f.finSent && f.finSeq.Less(acked) {
+		acked = f.finSeq // a FIN takes no DSN
+	}
+	acksData := f.sendBase().Less(acked)
 	if f.Kind == Join {
 		if f.dataAcked || !acksData {
 			return true

@@ -350,6 +350,24 @@ func TestSignalsInARow(t *testing.T) {
 	require.False(t, p.f.SendOption(p.now, echo))
 	p.place(10)
 	require.True(t, p.f.SendOption(p.now, echo))
+
+	// What the peer sends is no progress unless there is something new to acknowledge.
+	require.True(t, p.f.SendOption(p.now, echo))
+	p.ack(0, 0)
+	require.False(t, p.f.SendOption(p.now, echo))
+	p.ack(0, 10, p.dataAck(10))
+	require.False(t, p.f.SendOption(p.now, echo))
+	p.mapped(0, 0, "hello")
+	p.acks(5)
+	require.True(t, p.f.SendOption(p.now, echo))
+	require.True(t, p.f.SendOption(p.now, echo))
+
+	// Without news they go on when data that was under way must have come.
+	require.False(t, p.f.SendOption(p.now, echo))
+	p.wait(minSignalPause)
+	require.True(t, p.f.SendOption(p.now, echo))
+	require.True(t, p.f.SendOption(p.now, echo))
+	require.False(t, p.f.SendOption(p.now, echo))
 }
 
 // Signals act on segments that are not from the past; the endpoint need not have acknowledged
