@@ -83,8 +83,10 @@ type tx struct {
 	finAcked  bool // the peer has confirmed the end of our stream
 	finAt     time.Time
 	finTries  int
-	window    probe // of a closed window
-	dataAck   probe // of a DATA_ACK that lags
+	window    probe         // of a closed window
+	dataAck   probe         // of a DATA_ACK that lags
+	probedAt  time.Time     // when such a probe was sent last
+	dataLag   time.Duration // how long a DATA_ACK comes after TCP's ACK, as a rule
 	wide      wideDSN
 	paths     []scheduler.Path // scratch for the scheduler
 	pathSubs  []*sub

@@ -1,12 +1,18 @@
 package mptcp
 
-import "github.com/gomptcp/gomptcp/internal/seq"
+import (
+	"time"
+
+	"github.com/gomptcp/gomptcp/internal/seq"
+)
 
 // placedChunk is a chunk that a subflow was given.
 type placedChunk struct {
-	dsn seq.DSN
-	n   int
-	sub uint32
+	dsn   seq.DSN
+	n     int
+	sub   uint32
+	again bool // it had been placed before
+	at    time.Time
 }
 
 func (p placedChunk) end() seq.DSN { return p.dsn.Add(p.n) }
@@ -26,14 +32,27 @@ func (q *placedQueue) add(p placedChunk) {
 	q.list = append(q.list, p)
 }
 
-// ack forgets from the front what lies before dsn.
-func (q *placedQueue) ack(dsn seq.DSN) {
+// ack forgets from the front what lies before dsn and returns the last of it; ok is false if
+// there was nothing to forget.
+func (q *placedQueue) ack(dsn seq.DSN) (last placedChunk, ok bool) {
 	for q.head < len(q.list) && q.list[q.head].end().LessEq(dsn) {
+		last, ok = q.list[q.head], true
 		q.head++
 	}
 	if q.head == len(q.list) {
 		q.list, q.head = q.list[:0], 0
 	}
+	return last, ok
+}
+
+// holder is the subflow that was given the byte at dsn last, 0 if that is not known.
+func (q *placedQueue) holder(dsn seq.DSN) uint32 {
+	for i := len(q.list) - 1; i >= q.head; i-- {
+		if p := &q.list[i]; p.dsn.LessEq(dsn) && dsn.Less(p.end()) {
+			return p.sub
+		}
+	}
+	return 0
 }
 
 // reinjection is a run of bytes that has to be placed again, not on the subflow from.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gomptcp/gomptcp/internal/mib"
+	"github.com/gomptcp/gomptcp/internal/seq"
 	"github.com/gomptcp/gomptcp/subflow"
 )
 
@@ -29,15 +30,19 @@ func (p *probe) reset() { *p = probe{} }
 // due notes that the condition holds and reports whether a probe is due.
 func (p *probe) due(now time.Time, first time.Duration) bool {
 	if p.at.IsZero() {
-		p.at = now.Add(first)
+		p.at = now.Add(p.pause(first))
 		return false
 	}
 	if now.Before(p.at) {
 		return false
 	}
 	p.n++
-	p.at = now.Add(min(first<<min(p.n, 13), maxProbe))
+	p.at = now.Add(p.pause(first))
 	return true
+}
+
+func (p *probe) pause(first time.Duration) time.Duration {
+	return min(first<<min(p.n, 13), maxProbe)
 }
 
 // probeWindow asks a peer whose window is closed whether it still is; the update may have
@@ -62,20 +67,52 @@ func (c *Conn) probeWindow(now time.Time) {
 // probeDataAck sends the first bytes without DATA_ACK again when every subflow has had its
 // ACK for them: a middlebox may have acknowledged them, the peer may have dropped them
 // (8684-3.3.6-03), or, as Linux does while its reader is busy, moved them on late and sent
-// no ACK for that. Pure ACKs would not do: Linux answers one in 500 ms. c.mu is held.
+// no ACK for that. Pure ACKs would not do: Linux answers one in 500 ms.
+//
+// A proxy that acknowledges early has them under way still, and what is sent again is a
+// burden there: so another subflow is preferred, twice the usual lag is waited for, and the
+// time between probes grows until a DATA_ACK comes for bytes that no probe has helped. c.mu
+// is held.
 func (c *Conn) probeDataAck(now time.Time) {
+	p := &c.tx.dataAck
 	if !c.dataAckLags() {
-		c.tx.dataAck.at = time.Time{} // OnDataAck begins the count anew
+		p.at = time.Time{}
 		return
 	}
-	if !c.tx.dataAck.due(now, minDataAckProbe) {
+	if !p.due(now, max(minDataAckProbe, 2*c.tx.dataLag)) {
 		return
 	}
-	size := min(dataAckProbeSize<<min(c.tx.dataAck.n-1, 6), maxDataAckProbe)
+	size := min(dataAckProbeSize<<min(p.n-1, 6), maxDataAckProbe)
 	n := int(min(c.tx.next.Sub(c.shared.SndUna), int64(size)))
-	c.tx.reinject = append(c.tx.reinject, reinjection{dsn: c.shared.SndUna, n: n})
+	r := reinjection{dsn: c.shared.SndUna, n: n}
+	for _, s := range c.subs {
+		if holder := c.tx.placed.holder(r.dsn); s.ID != holder && s.isUsable() && !s.stale {
+			r.from = holder
+		}
+	}
+	c.tx.probedAt = now
+	c.tx.reinject = append(c.tx.reinject, r)
 	c.push(now)
 	c.runSenders(now)
+}
+
+// noteDataAck lets go of what is acknowledged up to ack. If no probe was sent since the last
+// of it was placed, for the first time, that tells how long a DATA_ACK takes; else it is not
+// known what it answers.
+func (c *Conn) noteDataAck(now time.Time, ack seq.DSN) {
+	last, ok := c.tx.placed.ack(ack)
+	c.tx.dataAck.at = time.Time{}
+	if !ok || last.again || !last.at.After(c.tx.probedAt) {
+		return
+	}
+	c.tx.dataAck.n = 0
+	for _, s := range c.subs {
+		if s.ID != last.sub || s.Sender() == nil {
+			continue
+		}
+		lag := max(0, now.Sub(last.at)-s.Sender().Snapshot().SRTT)
+		c.tx.dataLag = max(lag, c.tx.dataLag-(c.tx.dataLag-lag)/8)
+	}
 }
 
 // dataAckLags reports whether the subflows have nothing left to do for bytes that wait for

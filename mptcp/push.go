@@ -97,7 +97,7 @@ func (c *Conn) place(now time.Time, chunk reinjection, again bool) int {
 	for _, i := range c.tx.picked {
 		s := c.tx.pathSubs[i]
 		s.Sender().Place(now, subflow.Chunk{DSN: chunk.dsn, Data: c.tx.buf.Span(chunk.dsn, n), Reinjection: again})
-		c.tx.placed.add(placedChunk{chunk.dsn, n, s.ID})
+		c.tx.placed.add(placedChunk{dsn: chunk.dsn, n: n, sub: s.ID, again: again, at: now})
 	}
 	return n
 }
@@ -131,8 +131,7 @@ func (c *Conn) OnDataAck(now time.Time, f *subflow.Subflow, ack seq.DSN, window 
 	if c.shared.SndUna.Less(ack) {
 		c.shared.SndUna = ack
 		c.tx.buf.Ack(ack)
-		c.tx.placed.ack(ack)
-		c.tx.dataAck.reset()
+		c.noteDataAck(now, ack)
 		c.tx.cond.Broadcast()
 	}
 }
