@@ -13,6 +13,8 @@ type CoDel struct {
 	Target time.Duration
 	// Interval is about a round-trip time of those who send. Default: 100 ms (section 4.2).
 	Interval time.Duration
+	// ECN: packets whose sender takes part in ECN (RFC 3168) are marked instead of dropped.
+	ECN bool
 }
 
 // codel is the state of one queue; the names are the RFC's (section 5).
@@ -61,8 +63,9 @@ func (s *codel) controlLaw(c *CoDel, t time.Duration) time.Duration {
 	return t + time.Duration(float64(c.interval())/math.Sqrt(float64(s.count)))
 }
 
-// dequeue takes the next packet to send, dropping others on the way (section 5.5).
-func (s *codel) dequeue(c *CoDel, q *fifo, now time.Duration, mtu int, drop func([]byte)) (waiting, bool) {
+// dequeue takes the next packet to send (section 5.5). shed is given what the law wants dropped;
+// it returns false if it marked the packet instead, which then goes on.
+func (s *codel) dequeue(c *CoDel, q *fifo, now time.Duration, mtu int, shed func([]byte) bool) (waiting, bool) {
 	p, some, okToDrop := s.doDequeue(c, q, now, mtu)
 	if !some {
 		s.dropping = false
@@ -73,8 +76,11 @@ func (s *codel) dequeue(c *CoDel, q *fifo, now time.Duration, mtu int, drop func
 			s.dropping = false
 		}
 		for s.dropping && now >= s.dropNext {
-			drop(p.b)
 			s.count++
+			if !shed(p.b) {
+				s.dropNext = s.controlLaw(c, s.dropNext)
+				return p, true
+			}
 			p, some, okToDrop = s.doDequeue(c, q, now, mtu)
 			if !okToDrop {
 				s.dropping = false
@@ -85,8 +91,9 @@ func (s *codel) dequeue(c *CoDel, q *fifo, now time.Duration, mtu int, drop func
 		return p, some
 	}
 	if okToDrop {
-		drop(p.b)
-		p, some, _ = s.doDequeue(c, q, now, mtu)
+		if shed(p.b) {
+			p, some, _ = s.doDequeue(c, q, now, mtu)
+		}
 		s.dropping = true
 		// Dropping again soon after the last time begins at the rate that worked then.
 		delta := s.count - s.lastCount

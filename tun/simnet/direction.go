@@ -37,8 +37,8 @@ type Stats struct {
 	// Lost, Full, AQM, TooBig and Down count what was dropped: by chance, by a full queue,
 	// by CoDel, for its length, and because the link was down.
 	Lost, Full, AQM, TooBig, Down uint64
-	// Duplicated and Corrupted count packets that this happened to.
-	Duplicated, Corrupted uint64
+	// Duplicated, Corrupted and Marked count packets that this happened to.
+	Duplicated, Corrupted, Marked uint64
 }
 
 // String tells what is not zero.
@@ -49,7 +49,7 @@ func (s Stats) String() string {
 		what string
 	}{
 		{s.Lost, "lost"}, {s.Full, "dropped by a full queue"}, {s.AQM, "dropped by AQM"}, {s.TooBig, "too big"},
-		{s.Down, "lost while down"}, {s.Duplicated, "duplicated"}, {s.Corrupted, "corrupted"},
+		{s.Down, "lost while down"}, {s.Duplicated, "duplicated"}, {s.Corrupted, "corrupted"}, {s.Marked, "marked"},
 	} {
 		if c.n > 0 {
 			out += fmt.Sprintf(", %d %s", c.n, c.what)
@@ -146,6 +146,8 @@ func (d *Direction) note(k Kind, b []byte) {
 		st.TooBig++
 	case DroppedDown:
 		st.Down++
+	case Marked:
+		st.Marked++
 	}
 	for _, tap := range d.taps {
 		tap(k, b)
@@ -171,6 +173,13 @@ func (d *Direction) enter(b []byte) {
 
 // enqueue takes a packet that has passed the middleboxes.
 func (d *Direction) enqueue(b []byte) {
+	if answer := d.queueOrAnswer(b); answer != nil {
+		d.from.node.answer(d, answer)
+	}
+}
+
+// queueOrAnswer returns what the sender of the packet is to be told, nil if nothing.
+func (d *Direction) queueOrAnswer(b []byte) (answer []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch rate := d.shape.Rate; {
@@ -178,12 +187,16 @@ func (d *Direction) enqueue(b []byte) {
 		d.note(DroppedDown, b)
 	case len(b) > d.shape.mtu():
 		d.note(DroppedMTU, b)
+		if d.shape.TellTooBig {
+			return tooBig(b, d.shape.mtu())
+		}
 	case !d.queue.fits(&d.shape.Queue, d.tx.nominal(rate), len(b)):
 		d.note(DroppedFull, b)
 	default:
 		d.queue.push(waiting{b, d.w.Elapsed()})
 		d.transmit()
 	}
+	return nil
 }
 
 // propagate sends a packet that has left the transmitter to the other end. d.mu is held.

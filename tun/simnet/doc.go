@@ -31,7 +31,7 @@
 // goroutines of his own from racing: World.At starts things that belong to one instant one
 // after another, the go statement does not.
 //
-// Limits: a host is not told of a packet that is too big (no ICMP is made), links carry
-// no ECN marks of their own, and the number of packets is what costs time here: about
-// 15 µs for each on its way through two links.
+// Limits: nothing is fragmented, the only ICMP is the one about packets that are too big
+// (Shape.TellTooBig), and the number of packets is what costs time here: about 15 µs for
+// each on its way through two links.
 package simnet

@@ -148,7 +148,7 @@ func SplitSegments(size int) Middlebox {
 
 // ShiftSequence is a firewall that chooses new initial sequence numbers: by adds to the
 // sequence numbers of one direction, and takes from the acknowledgments and SACK blocks
-// of the other. There and Back belong into the two directions of a link, or the other way
+// of the other, and from what ICMP quotes. There and Back belong into the two directions of a link, or the other way
 // round.
 type ShiftSequence struct {
 	// By is what is added to the sequence numbers of There, ByBack to those of Back.
@@ -162,6 +162,12 @@ func (s ShiftSequence) There(p *Passage, b []byte) { shift(p, b, s.By, s.ByBack)
 func (s ShiftSequence) Back(p *Passage, b []byte) { shift(p, b, s.ByBack, s.By) }
 
 func shift(p *Passage, b []byte, seq, ack uint32) {
+	if m, ok := packet.ParseTooBig(b); ok {
+		if t, whole := packet.ParseTCP(m.Quoted); whole {
+			t.SetSeq(m.Seq - ack)
+			b = packet.AppendTooBig(nil, m.From, m.MTU, m.Quoted)
+		}
+	}
 	if t, ok := packet.ParseTCP(b); ok {
 		t.SetSeq(t.Seq() + seq)
 		if t.Flags()&packet.FlagACK != 0 {

@@ -13,7 +13,8 @@ const firstNATPort = 40000
 // NAT translates addresses and ports of TCP, so that everybody on the inside seems to be
 // one host. Its two middleboxes belong into the two directions of one link: Out where
 // packets leave the inside, In where they come back. What comes from the outside
-// unasked is dropped. Other protocols and the other address family pass as they are.
+// unasked is dropped. ICMP messages about packets that were too big are translated, too
+// (RFC 5508 section 4.2). Other protocols and the other address family pass as they are.
 type NAT struct {
 	outside netip.Addr
 	next    uint16
@@ -57,6 +58,16 @@ func (n *NAT) Out(p *Passage, b []byte) {
 
 // In translates what comes back.
 func (n *NAT) In(p *Passage, b []byte) {
+	if m, ok := packet.ParseTooBig(b); ok && m.Src.Addr() == n.outside {
+		f, known := n.in[m.Src.Port()]
+		t, whole := packet.ParseTCP(m.Quoted)
+		if !known || f.remote != m.Dst || !whole {
+			return
+		}
+		setAddr(t, sourceEnd, f.inside)
+		p.Forward(packet.AppendTooBig(nil, m.From, m.MTU, m.Quoted))
+		return
+	}
 	if t, ok := n.mine(b); ok {
 		f, known := n.in[t.Dst().Port()]
 		if !known || f.remote != t.Src() || t.Dst().Addr() != n.outside {

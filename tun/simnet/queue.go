@@ -13,6 +13,9 @@ type Queue struct {
 	// Time limits how long the bytes in the queue take to send at the present rate. 0
 	// means no such limit.
 	Time time.Duration
+	// Mark, if positive, sets "congestion experienced" in packets that have waited longer than
+	// this and whose sender takes part in ECN (RFC 3168).
+	Mark time.Duration
 	// CoDel, if set, drops packets from the head when they wait too long.
 	CoDel *CoDel
 }

@@ -24,16 +24,19 @@ const (
 	DroppedFull
 	// DroppedAQM: the queue's management dropped it.
 	DroppedAQM
-	// DroppedMTU: longer than the MTU.
+	// DroppedMTU: longer than the MTU. If the sender is told, that is a packet of its own.
 	DroppedMTU
 	// DroppedDown: the link was down, or went down while it was on its way.
 	DroppedDown
+	// Marked: the queue has set "congestion experienced" (Queue.Mark, CoDel.ECN).
+	Marked
 	numKinds
 )
 
 var kindNames = [numKinds]string{
 	Entered: "entered", Arrived: "arrived", Duplicated: "duplicated", Corrupted: "corrupted", DroppedLoss: "lost",
 	DroppedFull: "dropped (full)", DroppedAQM: "dropped (AQM)", DroppedMTU: "dropped (MTU)", DroppedDown: "dropped (down)",
+	Marked: "marked",
 }
 
 // String says it in words.

@@ -57,9 +57,13 @@ type Shape struct {
 	// checksum is made right again, so that TCP takes the packet and what lies above may
 	// notice. Packets without payload stay as they are.
 	Corrupt float64
-	// MTU is the longest IP packet in bytes that passes; others are dropped silently. 0
-	// means tun.DefaultMTU. A device tells the MTU that was there when the link was made.
+	// MTU is the longest IP packet in bytes that passes; others are dropped. 0 means
+	// tun.DefaultMTU. A device tells the MTU that was there when the link was made.
 	MTU int
+	// TellTooBig: the sender of a packet that is longer than the MTU is told by ICMP, unless
+	// the packet allows fragments (RFC 1191, RFC 8201). Otherwise the link is a black hole for
+	// such packets. Nothing is ever fragmented.
+	TellTooBig bool
 	// Queue is where packets wait for the transmitter.
 	Queue Queue
 }
@@ -103,7 +107,7 @@ func (s *Shape) check() {
 	if s.MTU < 0 || s.MTU > tun.MaxPacketSize {
 		panic(fmt.Sprintf("simnet: Shape.MTU is %d, not in 0 to %d", s.MTU, tun.MaxPacketSize))
 	}
-	if s.Queue.Packets < 0 || s.Queue.Bytes < 0 || s.Queue.Time < 0 {
+	if s.Queue.Packets < 0 || s.Queue.Bytes < 0 || s.Queue.Time < 0 || s.Queue.Mark < 0 {
 		panic("simnet: a limit of a Queue is negative")
 	}
 }

@@ -3,6 +3,8 @@ package simnet
 import (
 	"math"
 	"time"
+
+	"github.com/gomptcp/gomptcp/internal/packet"
 )
 
 // transmitter is what sends the packets of a direction one after the other. The
@@ -49,13 +51,38 @@ func (d *Direction) transmit() {
 }
 
 func (d *Direction) dequeue() (waiting, bool) {
-	if c := d.shape.Queue.CoDel; c != nil {
-		return d.codel.dequeue(c, &d.queue, d.w.Elapsed(), d.shape.mtu(), func(b []byte) { d.note(DroppedAQM, b) })
+	now, q := d.w.Elapsed(), &d.shape.Queue
+	var p waiting
+	some := d.queue.len() > 0
+	switch {
+	case q.CoDel != nil:
+		p, some = d.codel.dequeue(q.CoDel, &d.queue, now, d.shape.mtu(), func(b []byte) bool { return d.shed(b, q.CoDel.ECN) })
+	case some:
+		p = d.queue.pop()
 	}
-	if d.queue.len() == 0 {
-		return waiting{}, false
+	if some && q.Mark > 0 && now-p.since > q.Mark && packet.ECN(p.b) != 0 {
+		d.mark(p.b)
 	}
-	return d.queue.pop(), true
+	return p, some
+}
+
+// shed drops a packet, or marks it if that may be; it reports whether the packet is gone.
+func (d *Direction) shed(b []byte, ecn bool) (gone bool) {
+	if ecn && packet.ECN(b) != 0 {
+		d.mark(b)
+		return false
+	}
+	d.note(DroppedAQM, b)
+	return true
+}
+
+// mark sets "congestion experienced" in a packet of a sender that takes part in ECN.
+func (d *Direction) mark(b []byte) {
+	if packet.ECN(b) == packet.CongestionExperienced {
+		return
+	}
+	packet.MarkECN(b)
+	d.note(Marked, b)
 }
 
 // reschedule finds out anew when the present packet has been sent. d.mu is held.

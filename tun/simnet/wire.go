@@ -58,6 +58,19 @@ func mend(b []byte) {
 	packet.CompleteChecksum(b, nil)
 }
 
+// tooBig is what a router says about a packet that is longer than mtu, nil if nothing: to
+// packets that may be fragmented, and to what is not TCP. Routers have no addresses
+// here, so they use those of RFC 7600 section 5 and RFC 6666.
+func tooBig(b []byte, mtu int) []byte {
+	if _, ok := packet.ParseTCP(b); !ok || !packet.DontFragment(b) {
+		return nil
+	}
+	if b[0]>>4 == 4 {
+		return packet.AppendTooBig(nil, netip.AddrFrom4([4]byte{192, 0, 0, 8}), mtu, b)
+	}
+	return packet.AppendTooBig(nil, netip.MustParseAddr("100::1"), mtu, b)
+}
+
 // corrupt changes a bit of a TCP packet's payload and mends the checksum; it returns
 // false if there is no payload.
 func corrupt(b []byte, rng *rand.Rand) bool {
