@@ -1,6 +1,7 @@
 package mptcp
 
 import (
+	"log/slog"
 	"net/netip"
 	"slices"
 	"syscall"
@@ -88,6 +89,24 @@ func (k hook) Incoming(l *netstack.Link, p *tun.Packet, t packet.TCP) bool {
 		b.dirty = append(b.dirty, c)
 	}
 	return pass
+}
+
+// TooBig implements netstack.Hook.
+func (k hook) TooBig(l *netstack.Link, m *packet.TooBig) {
+	s, b := k.h.flowAndBatch(flowKey{m.Src, m.Dst}, l)
+	if s == nil {
+		return
+	}
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !s.TooBig(c.host.clock.Now(), m) {
+		return
+	}
+	c.logf("path MTU lowered", s, slog.Int("mtu", s.PathMTU()), slog.Any("router", m.From))
+	if !slices.Contains(b.dirty, c) {
+		b.dirty = append(b.dirty, c)
+	}
 }
 
 // BatchDone implements netstack.Hook.

@@ -173,6 +173,11 @@ func (c *Conn) resetSub(s *sub, why error) {
 	}
 }
 
+// OnPathMTU implements subflow.Owner.
+func (c *Conn) OnPathMTU(_ time.Time, f *subflow.Subflow) {
+	c.logf("long segments vanish on this path", c.byFlow(f), slog.Int("mtu", f.PathMTU()))
+}
+
 // OnFallback implements subflow.Owner.
 func (c *Conn) OnFallback(_ time.Time, f *subflow.Subflow) {
 	c.logf("plain TCP", c.byFlow(f), slog.String("reason", c.shared.FallbackReason))

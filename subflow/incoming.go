@@ -329,7 +329,9 @@ func (f *Subflow) ackIn(now time.Time, t packet.TCP, set *option.Set, n int) {
 	if f.room != f.dataRoom() {
 		f.updateMSS()
 	}
-	f.sender.OnAck(now, &f.ack)
+	if res := f.sender.OnAck(now, &f.ack); res.Delivered > 0 {
+		f.delivered(now, res.Longest)
+	}
 	if f.Shared.Mode == Plain {
 		acked := f.Shared.LocalIDSN.Add(1).Add(int(f.sender.BytesAcked()))
 		f.Owner.OnDataAck(now, f, acked, f.ack.Window)

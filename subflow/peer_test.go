@@ -60,6 +60,7 @@ type recorder struct {
 	options   []option.Option
 	resets    []*ResetError
 	fallbacks int
+	pathMTUs  int
 	up        int // calls of OnTCPEstablished
 	usable    int
 	bytes     int
@@ -106,6 +107,7 @@ func (r *recorder) OnReset(_ time.Time, f *Subflow, why *ResetError) {
 	f.Close()
 }
 
+func (r *recorder) OnPathMTU(time.Time, *Subflow)  { r.pathMTUs++ }
 func (r *recorder) OnFallback(time.Time, *Subflow) { r.fallbacks++ }
 
 // sent is a segment that left.

@@ -83,6 +83,9 @@ func (s *Sender) onTimeout(now time.Time) {
 	default:
 		s.rtx.backoffs++
 		s.stats.RTOs++
+		if r := s.board.recs; s.cfg.TimedOut != nil && r.len() > 0 {
+			s.cfg.TimedOut(s.rtx.backoffs, min(r.at(0).n, r.at(0).mss))
+		}
 		s.enterTimeout(now)
 	}
 }

@@ -45,6 +45,9 @@ type SenderConfig struct {
 	// Emit sends a segment, in a subflow's own header. It must not call the Sender and must
 	// not wait. After an error the segment counts as sent and lost.
 	Emit func(now time.Time, s *Segment) error
+	// TimedOut, if set, is told of retransmission timeouts before anything is sent again: how
+	// many in a row, and the payload of the first segment in question. It may call SetMSS.
+	TimedOut func(backoffs, size int)
 }
 
 // Sender sends the data of one subflow: it keeps what is placed on it until the
@@ -216,6 +219,33 @@ func (s *Sender) checkIdle() {
 func (s *Sender) SetMSS(mss int) {
 	s.mss = max(mss, minMSS)
 	s.cc.OnMSS(s.mss)
+}
+
+// isInFlight reports whether the byte with the sequence number was sent and is not
+// acknowledged.
+func (s *Sender) isInFlight(n uint32) bool {
+	off := s.offsetOf(n)
+	return !s.closed && off >= int64(s.una) && off < int64(s.nxt)
+}
+
+// resendLonger queues again, without taking it for congestion, what is in flight from
+// sequence number n on, which must be in flight, in longer segments than are sent now.
+func (s *Sender) resendLonger(n uint32) {
+	off := uint64(s.offsetOf(n))
+	b := &s.board
+	for i := b.find(off); i < b.recs.len(); i++ {
+		r := b.recs.at(i)
+		if r.state != inFlight || min(r.n, r.mss) <= s.mss {
+			continue
+		}
+		if r.off < off {
+			if cut := r.lastBoundaryTo(off); cut > r.off {
+				b.split(i, cut)
+				continue
+			}
+		}
+		b.set(r, lost)
+	}
 }
 
 // Close lets go of all that is queued. The Sender does nothing after; what it has counted

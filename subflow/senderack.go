@@ -38,6 +38,8 @@ type AckResult struct {
 	// Delivered is newly known to be at the peer, Acked newly acknowledged cumulatively, Lost
 	// deemed lost since the last ACK.
 	Delivered, Acked, Lost int
+	// Longest is the longest wire segment of what was delivered.
+	Longest int
 	// WindowChanged: the right edge of the peer's window moved.
 	WindowChanged bool
 }
@@ -49,6 +51,7 @@ type ackWork struct {
 	priorInFlight int
 	priorUna      uint64
 	delivered     int
+	longest       int
 	// rtt is that of the newest record that was sent once and is now delivered.
 	rtt     time.Duration
 	rttSent time.Time
@@ -89,7 +92,7 @@ func (s *Sender) OnAck(now time.Time, a *Ack) AckResult {
 	s.recoverWithoutSACK(w)
 	s.reactToProbe(w)
 
-	res := AckResult{Delivered: w.delivered, Acked: int(s.una - w.priorUna), Lost: s.lostSinceSample}
+	res := AckResult{Delivered: w.delivered, Longest: w.longest, Acked: int(s.una - w.priorUna), Lost: s.lostSinceSample}
 	s.tellController(w)
 	if current {
 		res.WindowChanged = s.updateWindow(now, max(a.Window, 0))
@@ -184,6 +187,7 @@ func (s *Sender) deliver(w *ackWork, r *record, arrived bool) {
 		return
 	}
 	w.delivered += r.n
+	w.longest = max(w.longest, min(r.n, r.mss))
 	early := r.retransmitted() && s.tooSoon(w, r)
 	if !early && (w.rackEnd == 0 || sentAfter(r.sent, r.end(), w.rackSent, w.rackEnd)) {
 		w.rackSent, w.rackEnd = r.sent, r.end()

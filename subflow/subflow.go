@@ -89,6 +89,7 @@ type Subflow struct {
 	dups     duplicates
 
 	infinite infinite // tells the peer of a fallback
+	path     pathMTU
 
 	resetWith    option.Option // rides on the RST that we send: Reset, FastClose
 	failWith     option.Option // Fail that rides with it
@@ -227,12 +228,15 @@ func (f *Subflow) plainDSN(pos seq.SSN) seq.DSN {
 }
 
 // mss is the payload of a full segment when the options take room bytes.
-func (f *Subflow) mss(room int) int {
+func (f *Subflow) mss(room int) int { return f.mssOf(f.linkMTU(), room) }
+
+// mssOf is the same for IP packets of up to mtu bytes.
+func (f *Subflow) mssOf(mtu, room int) int {
 	ip := packet.IPv6Len
 	if f.Local.Addr().Unmap().Is4() {
 		ip = packet.IPv4MinLen
 	}
-	mss := f.Link.MTU() - ip - packet.TCPMinLen
+	mss := mtu - ip - packet.TCPMinLen
 	if f.peerMSS > 0 {
 		mss = min(mss, f.peerMSS)
 	}
@@ -278,7 +282,7 @@ func (f *Subflow) startSender(now time.Time) {
 		ISS: uint32(f.iss), MSS: mss, MaxBurst: burst,
 		Controller: f.Controller(), Siblings: f.Siblings,
 		Now: now, HandshakeRTT: f.rtt, PeerWindow: f.peerWindow, NoSACK: !f.sackOK,
-		Emit: f.emit,
+		Emit: f.emit, TimedOut: f.timedOut,
 	})
 }
 

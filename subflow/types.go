@@ -135,6 +135,8 @@ type Owner interface {
 	// OnReset: the subflow cannot go on and the endpoint has to be reset; the RST carries
 	// the reason.
 	OnReset(now time.Time, f *Subflow, why *ResetError)
+	// OnPathMTU: the path swallows long segments, and Subflow.PathMTU is lower now.
+	OnPathMTU(now time.Time, f *Subflow)
 	// OnFallback: Shared.Mode became Plain.
 	OnFallback(now time.Time, f *Subflow)
 }

@@ -66,6 +66,9 @@ const (
 
 	HalfOpenDrop     // half-open connections given up for newer ones
 	JoinHalfOpenDrop // half-open joins given up or refused: Config.MaxHalfOpen
+	PathMTULowered   // subflows whose path's MTU was lowered by ICMP
+	PathMTUBlackHole // subflows on whose path long segments vanish without a word
+	OutOfWindowIcmps // ICMP ignored, since it quotes nothing that is in flight (RFC 5927; Linux' TcpExt has it too)
 
 	count
 )
@@ -89,6 +92,7 @@ var names = [count]string{
 	MPFastcloseTx: "MPFastcloseTx", MPFastcloseRx: "MPFastcloseRx", MPRstTx: "MPRstTx", MPRstRx: "MPRstRx",
 	SubflowStale: "SubflowStale", SubflowRecover: "SubflowRecover", WinProbe: "WinProbe", Blackhole: "Blackhole",
 	HalfOpenDrop: "HalfOpenDrop", JoinHalfOpenDrop: "JoinHalfOpenDrop",
+	PathMTULowered: "PathMTULowered", PathMTUBlackHole: "PathMTUBlackHole", OutOfWindowIcmps: "OutOfWindowIcmps",
 }
 
 // String is the counter's name, e.g. "MPJoinSynRx".

@@ -67,6 +67,7 @@ func take[T any](t testing.TB, c <-chan T, what string) T {
 type testHook struct {
 	outgoing func(l *Link, p *tun.Packet) // in place of sending
 	incoming func(l *Link, p *tun.Packet, t packet.TCP) bool
+	tooBig   func(m *packet.TooBig)
 	batches  atomic.Int64
 	down     chan error
 }
@@ -83,6 +84,12 @@ func (h *testHook) Outgoing(l *Link, p *tun.Packet) {
 
 func (h *testHook) Incoming(l *Link, p *tun.Packet, t packet.TCP) bool {
 	return h.incoming == nil || h.incoming(l, p, t)
+}
+
+func (h *testHook) TooBig(_ *Link, m *packet.TooBig) {
+	if h.tooBig != nil {
+		h.tooBig(m)
+	}
 }
 
 func (h *testHook) BatchDone(*Link)             { h.batches.Add(1) }

@@ -6,7 +6,8 @@
 // The stack keeps to the strong host model: a packet from an address leaves through
 // the link that owns the address, and a segment is taken only if it came in through
 // the link that owns its destination. There is no forwarding, no address resolution,
-// and no traffic of the stack's own but TCP and answers to ICMP echo.
+// and no traffic of the stack's own but TCP and answers to ICMP echo. ICMP about segments that
+// are too big is the Hook's.
 //
 // Lock order: an endpoint's lock (gVisor's, held while Hook.Outgoing and a notify
 // function run), then whatever the caller locks there.
@@ -33,6 +34,10 @@ type Hook interface {
 	// length must stay, the checksum need not be mended. The bytes are valid only during
 	// the call.
 	Incoming(l *Link, p *tun.Packet, t packet.TCP) bool
+	// TooBig gets every ICMP message "fragmentation needed" or "packet too big", on the
+	// link's reader goroutine, about a TCP segment from an address of l. That the message is not
+	// forged is for the hook to find out. m is valid only during the call.
+	TooBig(l *Link, m *packet.TooBig)
 	// BatchDone is called after the packets of one device read have been shown and
 	// delivered, on the reader goroutine.
 	BatchDone(l *Link)

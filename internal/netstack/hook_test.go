@@ -77,6 +77,26 @@ func TestHookHidesSegmentsFromTheStack(t *testing.T) {
 	require.Equal(t, p.seq, p.next("ACK").Ack())
 }
 
+// ICMP about segments that were too long comes to the hook, if they were sent from the link.
+func TestHookIsToldOfWhatIsTooBig(t *testing.T) {
+	forFamilies(t, func(t *testing.T, fam family) {
+		near, far := namedPipe("a")
+		hook := newHook()
+		seen := make(chan packet.TooBig, 16)
+		hook.tooBig = func(m *packet.TooBig) { seen <- *m }
+		s := newStack(t, Config{Hook: hook})
+		addLink(t, s, near, fam.prefixes[0])
+		for _, src := range []int{1, 0} {
+			quoted := packet.AppendTCP(nil, &packet.Fields{Src: fam.port(src, 7), Dst: fam.port(1-src, 8), Seq: 9, PayloadLen: 1440})
+			icmp := packet.AppendTooBig(nil, fam.addr(1), 1300, quoted)
+			require.NoError(t, far.Write([]tun.Packet{{Head: icmp}}))
+		}
+		m := take(t, seen, "the message for this link")
+		require.Equal(t, []any{fam.port(0, 7), fam.port(1, 8), uint32(9), 1300}, []any{m.Src, m.Dst, m.Seq, m.MTU})
+		require.Empty(t, seen)
+	})
+}
+
 // superSegment is headers and payload pieces of a segment of n bytes, with lengths and
 // checksums yet to be written.
 func superSegment(fam family, n int) *tun.Packet {

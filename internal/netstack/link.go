@@ -69,6 +69,7 @@ func (s *Stack) AddLink(dev tun.Device, addrs []netip.Prefix) (*Link, error) {
 	l.ep = nic.New(nic.Config{
 		Device:    dev,
 		Incoming:  l.incoming,
+		TooBig:    l.tooBig,
 		Outgoing:  func(p *tun.Packet) { s.cfg.Hook.Outgoing(l, p) },
 		BatchDone: func() { s.cfg.Hook.BatchDone(l) },
 	})
@@ -170,6 +171,13 @@ func (l *Link) incoming(p *tun.Packet, t packet.TCP) bool {
 		return false
 	}
 	return l.stack.cfg.Hook.Incoming(l, p, t)
+}
+
+// tooBig shows an ICMP message to the hook if it is about a segment of this link.
+func (l *Link) tooBig(m *packet.TooBig) {
+	if slices.Contains(l.addrs, m.Src.Addr()) {
+		l.stack.cfg.Hook.TooBig(l, m)
+	}
 }
 
 // remove takes the link out of the stack, once.

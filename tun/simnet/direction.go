@@ -174,7 +174,7 @@ func (d *Direction) enter(b []byte) {
 // enqueue takes a packet that has passed the middleboxes.
 func (d *Direction) enqueue(b []byte) {
 	if answer := d.queueOrAnswer(b); answer != nil {
-		d.from.node.answer(d, answer)
+		d.opposite.enter(answer) // through the middleboxes that the packet had met
 	}
 }
 

@@ -18,8 +18,6 @@ type Node interface {
 	Name() string
 	// arrive takes a packet that has come in; the driver calls it.
 	arrive(at *End, b []byte)
-	// answer sends an ICMP message about a packet that could not leave by d; the driver calls it.
-	answer(d *Direction, b []byte)
 }
 
 // addNode makes a node known; its name must be new.
@@ -56,9 +54,6 @@ func (h *Host) arrive(at *End, b []byte) {
 	at.deliver(b)
 	h.w.unsettled = true
 }
-
-// answer comes to a host from the link that the packet could not take.
-func (h *Host) answer(d *Direction, b []byte) { d.opposite.enter(b) }
 
 // Now implements clock.Clock.
 func (h *Host) Now() time.Time { return h.w.Now() }
@@ -147,12 +142,6 @@ func (r *Router) arrive(_ *End, b []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.dropped++
-}
-
-func (r *Router) answer(_ *Direction, b []byte) {
-	if via := r.lookup(b); via != nil {
-		via.out.enter(b)
-	}
 }
 
 func (r *Router) lookup(b []byte) *End {

@@ -61,8 +61,9 @@ type Shape struct {
 	// tun.DefaultMTU. A device tells the MTU that was there when the link was made.
 	MTU int
 	// TellTooBig: the sender of a packet that is longer than the MTU is told by ICMP, unless
-	// the packet allows fragments (RFC 1191, RFC 8201). Otherwise the link is a black hole for
-	// such packets. Nothing is ever fragmented.
+	// the packet allows fragments (RFC 1191, RFC 8201). The message comes by the other direction
+	// of the link. Otherwise the link is a black hole for such packets. Nothing is ever
+	// fragmented.
 	TellTooBig bool
 	// Queue is where packets wait for the transmitter.
 	Queue Queue

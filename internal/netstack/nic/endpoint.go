@@ -28,6 +28,9 @@ type Config struct {
 	// Incoming is shown every valid TCP segment, on the goroutine of Run, and returns
 	// whether gVisor gets it. p.Head is the whole packet and may be rewritten in place.
 	Incoming func(p *tun.Packet, t packet.TCP) bool
+	// TooBig is told of ICMP messages about segments that were too long, on the goroutine of
+	// Run. gVisor, which sends no such segments, does not see them.
+	TooBig func(m *packet.TooBig)
 	// Outgoing gets every TCP segment that gVisor sends and takes over sending it. The
 	// packet is valid during the call; cap(p.Head) exceeds its length by at least 60.
 	Outgoing func(p *tun.Packet)

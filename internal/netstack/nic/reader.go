@@ -95,6 +95,11 @@ func (e *Endpoint) receive(b *batch, i int) {
 		if e.cfg.Incoming != nil && !e.cfg.Incoming(p, t) {
 			return
 		}
+	} else if m, ok := packet.ParseTooBig(p.Head); ok {
+		if e.cfg.TooBig != nil {
+			e.cfg.TooBig(&m)
+		}
+		return
 	} else if !isICMP(p.Head) {
 		e.stats.malformed.Add(1)
 		return
