@@ -26,6 +26,15 @@ type Config struct {
 	// DisableMPTCP makes all connections plain TCP.
 	DisableMPTCP bool
 
+	// MPCapableSYNs is how many SYNs of Dial ask for Multipath TCP (MP_CAPABLE) and may stay unanswered
+	// before plain ones are sent, up to 100 (RFC 8684 section 3.9.3). Default: 3, so that the
+	// first plain SYN leaves after 7 s; -1: all ask.
+	MPCapableSYNs int
+	// BlackholeTimeout is for how long connections to an address are plain TCP at once, after one was
+	// set up only when plain SYNs were sent; it doubles each time that MPTCP is tried again in
+	// vain, up to a week. Default: 1 h; negative: MPTCP is tried each time.
+	BlackholeTimeout time.Duration
+
 	// SendBuffer is the number of bytes that a connection accepts for sending before
 	// Write waits, 4 KiB to 256 MiB. Default: 8 MiB.
 	SendBuffer int
@@ -58,6 +67,11 @@ type Config struct {
 	// (RFC 8684 section 3.1, flag C), as a server behind a load balancer has to: announce
 	// others.
 	DenyJoinInitial bool
+
+	// MaxHalfOpen bounds the connections, and apart from them the joins, that peers have begun to
+	// open and not completed, 16 to 1048576. The oldest makes room for a new one. A connection takes
+	// some 7 KB meanwhile, a join 5 to 15 KB. Default: 4096.
+	MaxHalfOpen int
 
 	// Environment is where the host's time and randomness come from: a node of a
 	// simulated network (package tun/simnet). Default: the machine's.

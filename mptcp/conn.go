@@ -65,8 +65,6 @@ type Conn struct {
 	acting     bool          // somebody runs actions
 	idle       sync.Cond     // signalled when acting becomes false
 	dialed     chan struct{} // closed when the handshake has ended, well or badly
-	claimed    bool          // server: it has come out of a listener
-	halfOpen   clock.Timer   // server: ends the wait for that
 }
 
 // tx is the sending side.
@@ -124,6 +122,7 @@ func newConn(h *Host, role pathmgr.Role, key option.Key) *Conn {
 	c := &Conn{host: h, role: role, log: h.log, nextID: 1, dialed: make(chan struct{})}
 	c.shared.MIB = &h.mib
 	c.shared.LocalKey = key
+	c.shared.CapableSYNs = h.cfg.MPCapableSYNs
 	c.shared.LocalIDSN = key.IDSN()
 	c.shared.WantChecksum = h.cfg.Checksum
 	c.shared.DenyJoin = h.cfg.DenyJoinInitial

@@ -120,6 +120,7 @@ func (h *Host) dialAddr(ctx context.Context, remote netip.AddrPort) (*Conn, erro
 	c.mu.Lock()
 	key := flowKey{ep.LocalAddr(), remote}
 	c.setAddrs(key)
+	c.avoidBlackhole(key)
 	s := c.newSub(subflow.Initial, subflow.Opener, key, link, false)
 	s.ep = ep
 	h.addFlow(s)

@@ -510,7 +510,7 @@ func TestRefusedLeavesNothing(t *testing.T) {
 func (h *Host) counts() (flows, halfOpen int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.flows), h.halfOpen
+	return len(h.flows), h.halfOpen.list.Len()
 }
 
 // resetHalfOpen plays the RST of a client whose handshake is under way.

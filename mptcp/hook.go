@@ -6,6 +6,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/gomptcp/gomptcp/internal/mib"
 	"github.com/gomptcp/gomptcp/internal/netstack"
 	"github.com/gomptcp/gomptcp/internal/packet"
 	"github.com/gomptcp/gomptcp/option"
@@ -13,9 +14,6 @@ import (
 	"github.com/gomptcp/gomptcp/subflow"
 	"github.com/gomptcp/gomptcp/tun"
 )
-
-// maxHalfOpen bounds the connections whose handshake the peer has not completed.
-const maxHalfOpen = 4096
 
 // hook shows the segments between netstack and the devices to the subflows that they
 // belong to.
@@ -70,8 +68,9 @@ func (k hook) Incoming(l *netstack.Link, p *tun.Packet, t packet.TCP) bool {
 	key := flowKey{t.Dst(), t.Src()}
 	s, b := k.h.flowAndBatch(key, l)
 	if t.Flags()&(packet.FlagSYN|packet.FlagACK|packet.FlagRST) == packet.FlagSYN && (s == nil || s.over()) {
-		if s = k.h.synIn(l, key, t); s == nil {
-			return false
+		var pass bool
+		if s, pass = k.h.synIn(l, key, t); s == nil {
+			return pass
 		}
 	}
 	if s == nil {
@@ -161,66 +160,81 @@ func (h *Host) batchOf(l *netstack.Link) *batch {
 	return b
 }
 
-// synIn decides what a SYN asks for and returns the subflow that answers it, or nil if
-// the SYN has been dealt with.
-func (h *Host) synIn(l *netstack.Link, key flowKey, t packet.TCP) *sub {
+// synIn decides what a SYN asks for. It returns the subflow that answers it, or nil and
+// whether the stack is to answer it.
+func (h *Host) synIn(l *netstack.Link, key flowKey, t packet.TCP) (s *sub, pass bool) {
 	set := option.Parse(t.Options(), t.Flags())
 	if join, ok := set.JoinSyn(); ok {
 		s, reason := h.joinIn(l, key, join)
 		if s == nil {
 			refuse(l, t, reason)
 		}
-		return s
+		return s, s != nil
 	}
-	h.mu.Lock()
-	full := h.halfOpen >= maxHalfOpen
-	if !full {
-		h.halfOpen++
-	}
-	h.mu.Unlock()
-	if full {
-		return nil
+	switch listener := h.listenerAt(key.local); {
+	case listener == nil:
+		return nil, true // the stack refuses it
+	case listener.full():
+		h.mib.Add(mib.ListenOverflow)
+		return nil, false
 	}
 	c, err := h.register(pathmgr.Server)
 	if err != nil {
-		h.mu.Lock()
-		h.halfOpen--
-		h.mu.Unlock()
-		return nil
+		return nil, false
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.setAddrs(key)
-	s := c.newSub(subflow.Initial, subflow.Responder, key, l, false)
+	s = c.newSub(subflow.Initial, subflow.Responder, key, l, false)
 	h.addFlow(s)
-	h.expireHalfOpen(c)
-	return s
+	oldest := h.halfOpen.add(s)
+	c.mu.Unlock()
+	h.giveUp(oldest)
+	return s, true
 }
 
 // joinIn finds the connection that a join asks for by its token alone (8684-3.2-18), or
-// the reason for refusing it (8684-Q-04, 8684-Q-32).
+// the reason for refusing it (8684-Q-04, 8684-Q-32). A join counts as a subflow only when
+// the peer has proved that it may open one (8684-5-01).
 func (h *Host) joinIn(l *netstack.Link, key flowKey, join option.JoinSyn) (*sub, option.ResetReason) {
+	h.mib.Add(mib.MPJoinSynRx)
+	if join.Backup {
+		h.mib.Add(mib.MPJoinSynBackupRx)
+	}
 	h.mu.RLock()
 	c := h.tokens[join.Token]
 	h.mu.RUnlock()
 	if c == nil {
+		h.mib.Add(mib.MPJoinNoTokenFound)
 		return nil, option.ReasonMPTCP
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.phase != open || c.shared.Mode != subflow.MPTCP || !c.shared.PeerConfirmed && c.role == pathmgr.Client:
-		return nil, option.ReasonMPTCP
-	case c.liveSubs() >= h.cfg.MaxSubflows || h.cfg.DenyJoinInitial && key.local == c.initialLocal():
-		return nil, option.ReasonProhibited
+	if reason, no := c.refusesJoins(key); no {
+		c.mu.Unlock()
+		h.mib.Add(mib.MPJoinRejected)
+		return nil, reason
 	}
-	if _, err := c.localAddr(key.local.Addr()); err != nil {
-		return nil, option.ReasonResources
-	}
+	c.limitHalfOpenJoins()
 	s := c.newSub(subflow.Join, subflow.Responder, key, l, false)
 	h.addFlow(s)
-	h.expireJoin(s)
+	oldest := h.halfOpenJoins.add(s)
+	c.mu.Unlock()
+	h.giveUp(oldest)
 	return s, 0
+}
+
+// refusesJoins reports whether, and why, the peer may not open a subflow here and now. c.mu is
+// held.
+func (c *Conn) refusesJoins(key flowKey) (option.ResetReason, bool) {
+	switch {
+	case c.phase != open || c.shared.Mode != subflow.MPTCP || !c.shared.PeerConfirmed && c.role == pathmgr.Client:
+		return option.ReasonMPTCP, true
+	case c.liveSubs() >= c.host.cfg.MaxSubflows || c.host.cfg.DenyJoinInitial && key.local == c.initialLocal():
+		return option.ReasonProhibited, true
+	}
+	if _, err := c.localAddr(key.local.Addr()); err != nil {
+		return option.ReasonResources, true
+	}
+	return 0, false
 }
 
 // refuse answers a SYN with RST and the reason (8684-3.2-09, -10).

@@ -18,6 +18,7 @@ import (
 	"github.com/gomptcp/gomptcp/option"
 	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/scheduler"
+	"github.com/gomptcp/gomptcp/subflow"
 	"github.com/gomptcp/gomptcp/subflow/congestion"
 	"github.com/gomptcp/gomptcp/tun"
 )
@@ -37,6 +38,8 @@ type Host struct {
 	spawn func(f func()) // runs f in a goroutine of its own
 	mib   mib.Set
 
+	blackholes blackholes
+
 	mu        sync.RWMutex
 	closed    bool
 	links     []*netstack.Link // in the order of AddDevice
@@ -47,8 +50,11 @@ type Host struct {
 	acting    map[*Conn]struct{} // those with queued actions, see Conn.act
 	made      uint64             // connections ever made
 	listeners map[*Listener]struct{}
-	halfOpen  int           // connections that were answered with SYN/ACK and not accepted
-	gone      chan struct{} // closed at the end of Close
+	ports     map[netip.AddrPort]*Listener // where they listen
+	gone      chan struct{}                // closed at the end of Close
+
+	halfOpen      waiting // connections that were answered with SYN/ACK and not accepted
+	halfOpenJoins waiting
 }
 
 // NewHost returns a host without devices. A nil cfg is the zero Config. It returns an
@@ -58,6 +64,7 @@ func NewHost(cfg *Config) (*Host, error) {
 		clock: clock.Real{}, rand: rand.Reader, leave: func() {}, spawn: func(f func()) { go f() },
 		batch: map[*netstack.Link]*batch{}, flows: map[flowKey]*sub{}, tokens: map[option.Token]*Conn{},
 		conns: map[*Conn]struct{}{}, acting: map[*Conn]struct{}{}, gone: make(chan struct{}), listeners: map[*Listener]struct{}{},
+		ports: map[netip.AddrPort]*Listener{},
 	}
 	if cfg != nil {
 		h.cfg = *cfg
@@ -65,6 +72,9 @@ func NewHost(cfg *Config) (*Host, error) {
 	if err := h.cfg.setDefaults(); err != nil {
 		return nil, err
 	}
+	h.blackholes.timeout = max(h.cfg.BlackholeTimeout, 0)
+	h.halfOpen = waiting{host: h, limit: h.cfg.MaxHalfOpen, dropped: mib.HalfOpenDrop}
+	h.halfOpenJoins = waiting{host: h, limit: h.cfg.MaxHalfOpen, dropped: mib.JoinHalfOpenDrop}
 	h.log = h.cfg.Logger
 	stackRand := h.rand
 	if env := h.cfg.Environment; env != nil {
@@ -75,7 +85,7 @@ func NewHost(cfg *Config) (*Host, error) {
 	}
 	stack, err := netstack.New(&netstack.Config{
 		Hook: hook{h}, Clock: h.clock, Rand: stackRand, ReceiveBuffer: h.cfg.ReceiveBuffer + h.cfg.ReceiveBuffer/4 + 1<<20, TimeWait: timeWait,
-		AcceptUnclaimed: h.acceptUnclaimed, Accepted: h.acceptedUnclaimed,
+		AcceptUnclaimed: h.acceptUnclaimed, Accepted: h.acceptedUnclaimed, MaxUnclaimed: h.cfg.MaxHalfOpen + spareBacklog,
 	})
 	if err != nil {
 		return nil, err
@@ -107,6 +117,8 @@ func (cfg *Config) setDefaults() error {
 		{"SendBuffer", &cfg.SendBuffer, 8 << 20, 4 << 10, 256 << 20},
 		{"ReceiveBuffer", &cfg.ReceiveBuffer, 8 << 20, 4 << 10, 64 << 20},
 		{"MaxSubflows", &cfg.MaxSubflows, 8, 1, 64},
+		{"MPCapableSYNs", &cfg.MPCapableSYNs, subflow.DefaultCapableSYNs, -1, 100},
+		{"MaxHalfOpen", &cfg.MaxHalfOpen, 4096, 16, 1 << 20},
 	}
 	for _, f := range ints {
 		if *f.v == 0 {
@@ -120,6 +132,9 @@ func (cfg *Config) setDefaults() error {
 		if *d == 0 {
 			*d = 60 * time.Second
 		}
+	}
+	if cfg.BlackholeTimeout == 0 {
+		cfg.BlackholeTimeout = time.Hour
 	}
 	if cfg.KeepAlive == 0 {
 		cfg.KeepAlive = 15 * time.Second
@@ -209,6 +224,8 @@ func (h *Host) Close() error {
 	h.settle() // those that have ended, too
 	h.stack.Close()
 	h.settle() // what the stack's end has set going
+	h.halfOpen.stop()
+	h.halfOpenJoins.stop()
 	h.leave()
 	close(h.gone)
 	return nil
@@ -295,6 +312,7 @@ func (h *Host) addFlow(s *sub) {
 // to be translated. One that never got through its handshake goes at once. The connection's
 // lock is held.
 func (h *Host) forgetFlow(s *sub) {
+	h.handshakeOver(s)
 	if s.ep == nil && s.Sender() == nil {
 		h.mu.Lock()
 		defer h.mu.Unlock()

@@ -2,21 +2,19 @@ package mptcp
 
 import (
 	"context"
+	"maps"
 	"net"
 	"net/netip"
 	"sync"
-	"time"
 
+	"github.com/gomptcp/gomptcp/internal/mib"
 	"github.com/gomptcp/gomptcp/internal/netstack"
 	"github.com/gomptcp/gomptcp/subflow"
 )
 
-const (
-	// acceptBacklog is how many connections may wait for Accept.
-	acceptBacklog = 512
-	// handshakeTimeout is how long a peer has to complete a handshake.
-	handshakeTimeout = 70 * time.Second
-)
+// acceptBacklog is how many connections may wait for Accept. When as many do, SYNs stay
+// unanswered and their senders try again later.
+const acceptBacklog = 512
 
 // Listener takes connections, Multipath TCP or plain. It is a net.Listener; all methods may
 // be called concurrently. Joins to connections that it took go on after Close.
@@ -51,30 +49,74 @@ func (h *Host) listen(network, address string) (*Listener, error) {
 		if i > 0 {
 			a = netip.AddrPortFrom(a.Addr(), l.lower[0].Addr().Port())
 		}
-		lower, err := h.stack.Listen(a, acceptBacklog)
-		if err != nil {
-			for _, o := range l.lower {
-				o.Close()
-			}
+		if err := l.listenAt(a); err != nil {
+			l.closeLower()
 			return nil, err
 		}
-		l.lower = append(l.lower, lower)
 	}
 	l.addr = net.TCPAddrFromAddrPort(l.lower[0].Addr())
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	if h.closed {
-		for _, o := range l.lower {
-			o.Close()
-		}
+		h.mu.Unlock()
+		l.closeLower()
 		return nil, ErrHostClosed
 	}
 	h.listeners[l] = struct{}{}
 	for _, lower := range l.lower {
 		l.wg.Go(func() { l.run(lower) })
 	}
+	h.mu.Unlock()
 	return l, nil
 }
+
+// listenAt listens at one more address. The hook is told first, so that it takes SYNs from the
+// first one on; of a port that is yet to be picked nobody knows.
+func (l *Listener) listenAt(a netip.AddrPort) error {
+	l.setPort(a, false)
+	lower, err := l.host.stack.Listen(a, l.host.cfg.MaxHalfOpen+spareBacklog)
+	if err != nil {
+		return err
+	}
+	l.lower = append(l.lower, lower)
+	l.setPort(lower.Addr(), true)
+	return nil
+}
+
+// setPort notes that l listens at an address, instead of another listener only if it owns it.
+func (l *Listener) setPort(a netip.AddrPort, owns bool) {
+	l.host.mu.Lock()
+	defer l.host.mu.Unlock()
+	if owns || a.Port() != 0 && l.host.ports[a] == nil {
+		l.host.ports[a] = l
+	}
+}
+
+// closeLower ends listening.
+func (l *Listener) closeLower() {
+	for _, lower := range l.lower {
+		lower.Close()
+	}
+	l.host.mu.Lock()
+	defer l.host.mu.Unlock()
+	maps.DeleteFunc(l.host.ports, func(_ netip.AddrPort, o *Listener) bool { return o == l })
+}
+
+// listenerAt returns what listens for connections to an address of the host, or nil.
+func (h *Host) listenerAt(local netip.AddrPort) *Listener {
+	all := netip.IPv6Unspecified()
+	if local.Addr().Is4() {
+		all = netip.IPv4Unspecified()
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if l := h.ports[local]; l != nil {
+		return l
+	}
+	return h.ports[netip.AddrPortFrom(all, local.Port())]
+}
+
+// full reports whether as many connections wait for Accept as may.
+func (l *Listener) full() bool { return len(l.queue) == cap(l.queue) }
 
 // listenAddrs turns address into what to listen on, one or two families.
 func listenAddrs(network, address string) ([]netip.AddrPort, error) {
@@ -121,10 +163,10 @@ func (l *Listener) run(lower *netstack.Listener) {
 		if !s.attach(ep) || s.Kind == subflow.Join {
 			continue
 		}
-		l.host.claim(s.conn)
 		select {
 		case l.queue <- s.conn:
 		default:
+			l.host.mib.Add(mib.ListenOverflow)
 			_ = s.conn.Abort()
 		}
 	}
@@ -163,9 +205,7 @@ func (l *Listener) Close() error {
 	l.once.Do(func() {
 		err = nil
 		close(l.closed)
-		for _, lower := range l.lower {
-			lower.Close()
-		}
+		l.closeLower()
 		l.wg.Wait()
 		for {
 			select {
@@ -181,49 +221,4 @@ func (l *Listener) Close() error {
 		l.host.mu.Unlock()
 	})
 	return err
-}
-
-// expireHalfOpen forgets a connection whose handshake is not completed in time. c.mu is
-// held.
-func (h *Host) expireHalfOpen(c *Conn) {
-	c.claimed = false
-	c.halfOpen = h.clock.AfterFunc(handshakeTimeout, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if !c.claimed {
-			h.unclaim(c)
-			c.fail(net.ErrClosed)
-		}
-	})
-}
-
-// claim: the connection has come out of a listener.
-func (h *Host) claim(c *Conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.claimed {
-		return
-	}
-	c.halfOpen.Stop()
-	h.unclaim(c)
-}
-
-// unclaim ends a connection's time as a half-open one. c.mu is held.
-func (h *Host) unclaim(c *Conn) {
-	c.claimed = true
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.halfOpen--
-}
-
-// expireJoin forgets a join whose handshake is not completed in time. The connection's
-// lock is held.
-func (h *Host) expireJoin(s *sub) {
-	s.expiry = h.clock.AfterFunc(handshakeTimeout, func() {
-		s.conn.mu.Lock()
-		defer s.conn.mu.Unlock()
-		if s.State() < subflow.Established {
-			s.conn.subDown(s, context.DeadlineExceeded)
-		}
-	})
 }

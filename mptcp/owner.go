@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gomptcp/gomptcp/internal/mib"
 	"github.com/gomptcp/gomptcp/internal/seq"
 	"github.com/gomptcp/gomptcp/option"
 	"github.com/gomptcp/gomptcp/pathmgr"
@@ -33,6 +34,12 @@ func (c *Conn) OnTCPEstablished(now time.Time, f *subflow.Subflow) {
 func (c *Conn) OnUsable(now time.Time, f *subflow.Subflow) {
 	s := c.byFlow(f)
 	s.thirdAt = time.Time{}
+	if f.Role == subflow.Responder && c.liveSubs() > c.host.cfg.MaxSubflows {
+		// Others have completed their handshakes since its SYN came.
+		c.host.mib.Add(mib.MPJoinRejected)
+		c.OnReset(now, f, &subflow.ResetError{Reason: option.ReasonProhibited, Text: "Config.MaxSubflows reached"})
+		return
+	}
 	s.settle()
 	c.logf("subflow up", s)
 	c.breakAt = time.Time{}
@@ -42,6 +49,9 @@ func (c *Conn) OnUsable(now time.Time, f *subflow.Subflow) {
 			Incoming: f.Role == subflow.Responder, Backup: f.LocalBackup || f.RemoteBackup,
 		})
 		return
+	}
+	if f.Role == subflow.Opener {
+		c.learnBlackhole(now, f)
 	}
 	c.rx.first, c.rx.read, c.shared.Advertised = c.shared.RcvNxt, c.shared.RcvNxt, c.shared.RcvNxt
 	if c.phase == handshaking {
@@ -167,6 +177,7 @@ func (c *Conn) resetSub(s *sub, why error) {
 	case s.ep == nil:
 		s.abortLater = true
 		s.SendReset(c.host.clock.Now())
+		c.dropEndpoint(s)
 	case s.Sender() == nil || slices.Contains(c.subs, s):
 		// Nor does an endpoint send a RST whose SYN is not answered (8684-3.2-12, -13).
 		s.SendReset(c.host.clock.Now())

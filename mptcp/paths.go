@@ -118,11 +118,12 @@ func (c *Conn) mayJoin(a pathmgr.Open) error {
 	return err
 }
 
-// liveSubs counts the subflows that are not over.
+// liveSubs counts the subflows that are not over. Joins that the peer has only begun do not
+// count: anyone who has seen the token can begin one.
 func (c *Conn) liveSubs() int {
 	n := 0
 	for _, s := range c.subs {
-		if !s.down {
+		if !s.down && !s.halfOpen() {
 			n++
 		}
 	}

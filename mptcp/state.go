@@ -145,10 +145,6 @@ func (c *Conn) die() {
 	c.logf("connection ended", nil, slog.Any("err", c.err))
 	c.host.forgetToken(c)
 	c.host.forgetConn(c)
-	if c.halfOpen != nil && !c.claimed {
-		c.halfOpen.Stop()
-		c.host.unclaim(c)
-	}
 	for _, s := range c.subs {
 		if !s.down {
 			s.end(c.err)

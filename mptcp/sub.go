@@ -1,12 +1,12 @@
 package mptcp
 
 import (
+	"container/list"
 	"errors"
 	"log/slog"
 	"net/netip"
 	"time"
 
-	"github.com/gomptcp/gomptcp/internal/clock"
 	"github.com/gomptcp/gomptcp/internal/mib"
 	"github.com/gomptcp/gomptcp/internal/netstack"
 	"github.com/gomptcp/gomptcp/internal/rangeset"
@@ -47,7 +47,7 @@ type sub struct {
 	liveness    liveness      // the peer has withdrawn its remote address: does it work?
 	settled     chan struct{} // closed when it carries data, or has ended
 	endedBy     error         // why it has ended; set with down
-	expiry      clock.Timer   // incoming joins: ends the wait for the third packet
+	waits       *list.Element // in a list of handshakes that the peer has to complete; Host.mu protects it
 }
 
 // newSub makes a subflow of c; its local address has an ID, or there is room for one more.
@@ -119,6 +119,7 @@ func (s *sub) attach(ep *netstack.Endpoint) bool {
 	c.mu.Lock()
 	s.ep = ep
 	s.EndpointUp()
+	c.host.handshakeOver(s)
 	c.rx.cond.Broadcast()
 	if s.closeLater {
 		c.act(s.closeWrite)
@@ -146,13 +147,16 @@ func (c *Conn) checkClosed(s *sub) {
 
 // event is called by the endpoint, which may be locked.
 func (s *sub) event(ev netstack.Event) {
-	if ev&(netstack.Failed|netstack.Closed) == 0 {
+	if ev&(netstack.Failed|netstack.Closed|netstack.Connected) == 0 {
 		return
 	}
 	c := s.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.down {
+	if ev&netstack.Connected != 0 {
+		s.EndpointUp()
+	}
+	if s.down || ev&(netstack.Failed|netstack.Closed) == 0 {
 		return
 	}
 	c.act(func() {
@@ -185,9 +189,6 @@ func (c *Conn) subDown(s *sub, err error) {
 		info.Reason = err.Error()
 	}
 	c.addEnded(info)
-	if s.expiry != nil {
-		s.expiry.Stop()
-	}
 	if c.shared.Mode == subflow.MPTCP {
 		c.reinjectFrom(s.ID)
 	}

@@ -9,9 +9,9 @@ import (
 	"github.com/gomptcp/gomptcp/option"
 )
 
-// maxCapableSYNs is how many SYNs carry MP_CAPABLE before plain ones are tried
-// (8684-3.1-33).
-const maxCapableSYNs = 3
+// DefaultCapableSYNs is how many SYNs carry MP_CAPABLE before plain ones are tried
+// (8684-3.1-33), unless Shared.CapableSYNs says otherwise.
+const DefaultCapableSYNs = 3
 
 // synOut notes what the SYN or SYN/ACK of the endpoint says and returns the option
 // that is to ride on it, or nil.
@@ -44,17 +44,32 @@ func (f *Subflow) synOut(now time.Time, t packet.TCP) option.Option {
 		f.state = SynSent
 	}
 	if f.Kind == Join {
+		f.countSYN(mib.MPJoinSynTx)
 		return option.JoinSyn{Backup: f.LocalBackup, ID: f.LocalID, Token: f.Shared.RemoteKey.Token(), Nonce: f.LocalNonce}
 	}
 	if f.Shared.Mode == Plain {
 		return nil
 	}
-	if f.synCount > maxCapableSYNs {
-		f.fallback(now, "no answer to MP_CAPABLE")
+	if f.synCount > f.Shared.capableSYNs() {
+		f.capableIgnored = true
+		f.Shared.MIB.Add(mib.MPCapableSYNTXDrop)
+		f.fallback(now, "SYNs with MP_CAPABLE stayed unanswered")
 		return nil
 	}
+	f.countSYN(mib.MPCapableSYNTX)
 	return option.MPCapable{Form: option.CapableSyn, Version: option.Version, Flags: f.capableFlags()}
 }
+
+// countSYN counts the first SYN, not its repetitions.
+func (f *Subflow) countSYN(c mib.Counter) {
+	if f.synCount == 1 {
+		f.Shared.MIB.Add(c)
+	}
+}
+
+// CapableIgnored reports whether SYNs with MP_CAPABLE stayed unanswered, so that plain ones were
+// sent (8684-3.1-33).
+func (f *Subflow) CapableIgnored() bool { return f.capableIgnored }
 
 func (f *Subflow) capableFlags() option.CapableFlags {
 	flags := option.HMACSHA256
@@ -73,7 +88,7 @@ func (f *Subflow) synAckOption() option.Option {
 		o.Backup, o.ID = f.LocalBackup, f.LocalID
 		return o
 	}
-	if f.Shared.Mode == Plain {
+	if f.Shared.Mode == Plain || f.plainSynAck {
 		return nil
 	}
 	return option.MPCapable{Form: option.CapableSynAck, Version: option.Version, Flags: f.capableFlags(), SenderKey: f.Shared.LocalKey}
@@ -84,12 +99,13 @@ func (f *Subflow) synIn(now time.Time, t packet.TCP, set *option.Set) bool {
 	isAck := t.Flags()&packet.FlagACK != 0
 	switch {
 	case f.Role == Responder && !isAck && (f.state == Idle || f.state == SynReceived && seq.SSN(t.Seq()) == f.irs):
+		again := f.state == SynReceived
 		f.learnPeer(now, t, set)
 		f.state = SynReceived
 		if f.Kind == Join {
 			return f.joinSynIn(set)
 		}
-		f.capableSynIn(now, set)
+		f.capableSynIn(now, set, again)
 		return true
 	case f.Role == Opener && isAck && f.state == SynSent:
 		if seq.SSN(t.Ack()) != f.iss.Add(1) {
@@ -106,6 +122,9 @@ func (f *Subflow) synIn(now time.Time, t packet.TCP, set *option.Set) bool {
 		f.state = SynAcked
 		f.capableSynAckIn(now, set)
 		return true
+	case f.Role == Opener && !isAck && f.state == SynSent:
+		f.learnPeer(now, t, set)
+		return f.simultaneousOpen(now)
 	default:
 		// A SYN or SYN/ACK again: the endpoint answers with an ACK, which carries our
 		// third packet's option if it was lost.
@@ -114,6 +133,23 @@ func (f *Subflow) synIn(now time.Time, t packet.TCP, set *option.Set) bool {
 		}
 		return true
 	}
+}
+
+// simultaneousOpen: the peer's SYN has crossed ours. Who is client and who server is not
+// clear then, and RFC 8684 does not say: the connection is plain TCP, as it is on Linux. A join
+// is given up. It reports whether the endpoint has to see the SYN: it answers with a SYN/ACK.
+func (f *Subflow) simultaneousOpen(now time.Time) bool {
+	f.rcvNxt = f.irs.Add(1)
+	if f.Kind == Join {
+		f.reset(now, option.ReasonMPTCP, "simultaneous open")
+		return false
+	}
+	f.state = SynReceived
+	if f.Shared.Mode != Plain {
+		f.Shared.MIB.Add(mib.SimultConnectFallback)
+		f.fallback(now, "simultaneous open")
+	}
+	return true
 }
 
 // learnPeer takes over what the peer's SYN says of TCP.
@@ -148,13 +184,21 @@ func capableUsable(c option.MPCapable) bool {
 	return c.Version == option.Version && !c.Flags.Has(option.Extensible) && c.Flags.Has(option.HMACSHA256)
 }
 
-func (f *Subflow) capableSynIn(now time.Time, set *option.Set) {
+func (f *Subflow) capableSynIn(now time.Time, set *option.Set, again bool) {
+	c, ok := set.Capable()
+	if ok && !again {
+		f.Shared.MIB.Add(mib.MPCapableSYNRX)
+	}
 	if f.Shared.Mode == Plain {
 		return
 	}
-	c, ok := set.Capable()
-	if !ok || c.Flags&option.AlgorithmMask == 0 || c.Flags.Has(option.Extensible) || !c.Flags.Has(option.HMACSHA256) || c.Version < option.Version {
-		f.fallback(now, "no usable MP_CAPABLE in the SYN")
+	usable := ok && !c.Flags.Has(option.Extensible) && c.Flags.Has(option.HMACSHA256) && c.Version >= option.Version
+	if f.plainSynAck = !usable; !usable {
+		// Of SYNs with and without the option, which may overtake each other, none decides: the
+		// third packet does (8684-3.1-32).
+		if !again {
+			f.fallback(now, "no usable MP_CAPABLE in the SYN")
+		}
 		return
 	}
 	f.Shared.Checksum = f.Shared.WantChecksum || c.Flags.Has(option.ChecksumRequired)
@@ -166,7 +210,11 @@ func (f *Subflow) capableSynAckIn(now time.Time, set *option.Set) {
 		return
 	}
 	c, ok := set.Capable()
+	if ok {
+		f.Shared.MIB.Add(mib.MPCapableSYNACKRX)
+	}
 	if !ok || !capableUsable(c) {
+		f.Shared.MIB.Add(mib.MPCapableFallbackSYNACK)
 		f.fallback(now, "no usable MP_CAPABLE in the SYN/ACK")
 		return
 	}
@@ -201,7 +249,12 @@ func (f *Subflow) joinSynAckIn(now time.Time, set *option.Set) bool {
 		f.reset(now, option.ReasonMPTCP, "SYN/ACK without MP_JOIN") // 8684-3.2-13
 		return false
 	}
+	f.Shared.MIB.Add(mib.MPJoinSynAckRx)
+	if j.Backup {
+		f.Shared.MIB.Add(mib.MPJoinSynAckBackupRx)
+	}
 	if !j.Verify(f.Shared.LocalKey, f.Shared.RemoteKey, f.LocalNonce) {
+		f.Shared.MIB.Add(mib.MPJoinSynAckHMacFailure)
 		f.reset(now, option.ReasonMPTCP, "wrong HMAC in the SYN/ACK") // 8684-3.2-12
 		return false
 	}
@@ -257,10 +310,15 @@ func (f *Subflow) thirdIn(now time.Time, t packet.TCP, set *option.Set) bool {
 	}
 	if f.Kind == Join {
 		j, ok := set.JoinAck()
-		if !ok || !j.Verify(f.Shared.LocalKey, f.Shared.RemoteKey, f.LocalNonce, f.remoteNonce) {
+		verified := ok && j.Verify(f.Shared.LocalKey, f.Shared.RemoteKey, f.LocalNonce, f.remoteNonce)
+		if ok && !verified {
+			f.Shared.MIB.Add(mib.MPJoinAckHMacFailure)
+		}
+		if !verified {
 			f.reset(now, option.ReasonMPTCP, "third packet without a valid MP_JOIN") // 8684-3.2-14
 			return false
 		}
+		f.Shared.MIB.Add(mib.MPJoinAckRx)
 	} else if f.Shared.Mode != Plain {
 		f.capableAckIn(now, set)
 	}
@@ -273,7 +331,7 @@ func (f *Subflow) thirdIn(now time.Time, t packet.TCP, set *option.Set) bool {
 	f.startSender(now)
 	f.Owner.OnTCPEstablished(now, f)
 	f.Owner.OnUsable(now, f)
-	return true
+	return f.state == Established
 }
 
 // capableAckIn: the third packet decides what the connection speaks (8684-3.1-32,
@@ -282,10 +340,13 @@ func (f *Subflow) capableAckIn(now time.Time, set *option.Set) {
 	c, ok := set.Capable()
 	switch {
 	case !ok || c.Form < option.CapableAck:
+		f.Shared.MIB.Add(mib.MPCapableFallbackACK)
 		f.fallback(now, "no MP_CAPABLE in the third packet")
 	case !capableUsable(c) || c.ReceiverKey != f.Shared.LocalKey:
+		f.Shared.MIB.Add(mib.MPCapableFallbackACK)
 		f.fallback(now, "mangled MP_CAPABLE in the third packet")
 	default:
+		f.Shared.MIB.Add(mib.MPCapableACKRX)
 		f.setRemoteKey(c.SenderKey)
 		f.Shared.Mode = MPTCP
 		if c.Form != option.CapableAck {

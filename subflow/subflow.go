@@ -57,9 +57,12 @@ type Subflow struct {
 	peerMSS     int
 	peerWindow  int
 	sackOK      bool
-	endpointUp  bool   // the endpoint below has completed its handshake
-	dataAcked   bool   // a DATA_ACK came with an ACK of data (joins)
-	thirdTS     uint32 // timestamp of the third packet (joins that we open)
+	// capableIgnored: SYNs with MP_CAPABLE stayed unanswered, and plain ones were sent. plainSynAck:
+	// the newest SYN had none, so the answer has none (8684-3.1-31).
+	capableIgnored, plainSynAck bool
+	endpointUp                  bool   // the endpoint below has completed its handshake
+	dataAcked                   bool   // a DATA_ACK came with an ACK of data (joins)
+	thirdTS                     uint32 // timestamp of the third packet (joins that we open)
 
 	// Receiving. accounted is how far the bytes that the endpoint accepted have been
 	// handed to the connection by their mappings; it stops at an unmapped byte.

@@ -1,6 +1,7 @@
 package subflow
 
 import (
+	"math"
 	"time"
 
 	"github.com/gomptcp/gomptcp/internal/mib"
@@ -78,6 +79,9 @@ type Shared struct {
 	Mode Mode
 	// FallbackReason says in words why Mode is Plain.
 	FallbackReason string
+	// CapableSYNs is how many SYNs carry MP_CAPABLE before plain ones are tried; 0 means
+	// DefaultCapableSYNs, negative all.
+	CapableSYNs int
 	// WantChecksum is our own wish for DSS checksums; Checksum is what was negotiated, set by
 	// the handshake.
 	WantChecksum, Checksum bool
@@ -109,6 +113,17 @@ type Shared struct {
 	// acknowledged; DataFinPending says that this is the case.
 	DataFin        seq.DSN
 	DataFinPending bool
+}
+
+// capableSYNs is CapableSYNs as a limit.
+func (s *Shared) capableSYNs() int {
+	switch {
+	case s.CapableSYNs < 0:
+		return math.MaxInt
+	case s.CapableSYNs == 0:
+		return DefaultCapableSYNs
+	}
+	return s.CapableSYNs
 }
 
 // Owner is the connection as its subflows call it, under its lock.

@@ -65,10 +65,11 @@ const (
 	// Counters of ours.
 
 	HalfOpenDrop     // half-open connections given up for newer ones
-	JoinHalfOpenDrop // half-open joins given up or refused: Config.MaxHalfOpen
+	JoinHalfOpenDrop // half-open joins given up for newer ones
 	PathMTULowered   // subflows whose path's MTU was lowered by ICMP
 	PathMTUBlackHole // subflows on whose path long segments vanish without a word
 	OutOfWindowIcmps // ICMP ignored, since it quotes nothing that is in flight (RFC 5927; Linux' TcpExt has it too)
+	ListenOverflow   // connections refused since too many wait for Accept
 
 	count
 )
@@ -93,6 +94,7 @@ var names = [count]string{
 	SubflowStale: "SubflowStale", SubflowRecover: "SubflowRecover", WinProbe: "WinProbe", Blackhole: "Blackhole",
 	HalfOpenDrop: "HalfOpenDrop", JoinHalfOpenDrop: "JoinHalfOpenDrop",
 	PathMTULowered: "PathMTULowered", PathMTUBlackHole: "PathMTUBlackHole", OutOfWindowIcmps: "OutOfWindowIcmps",
+	ListenOverflow: "ListenOverflow",
 }
 
 // String is the counter's name, e.g. "MPJoinSynRx".

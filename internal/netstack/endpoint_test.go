@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -334,4 +335,37 @@ func TestEndpointArguments(t *testing.T) {
 	require.ErrorIs(t, err, net.ErrClosed)
 	_, err = s.Listen(v4.port(0, 80), 0)
 	require.ErrorIs(t, err, net.ErrClosed)
+}
+
+// An incoming handshake can be given up, without a word; nothing else is touched.
+func TestAbortHandshake(t *testing.T) {
+	forFamilies(t, func(t *testing.T, fam family) {
+		for _, claimed := range []bool{true, false} {
+			a, b := tun.Pipe(tun.PipeConfig{})
+			s := newStack(t, Config{
+				AcceptUnclaimed: func(_, _ netip.AddrPort) bool { return true },
+				Accepted:        func(*Endpoint) {},
+			})
+			addLink(t, s, b, fam.prefixes[1])
+			p := newPeer(t, a)
+			p.local, p.remote = fam.port(0, 1234), fam.port(1, 80)
+			if claimed {
+				_, err := s.Listen(p.remote, 4)
+				require.NoError(t, err)
+			}
+			s.AbortHandshake(p.remote, p.local) // there is none yet, but there may be a listener
+			p.send(packet.FlagSYN, nil)
+			require.Equal(t, packet.FlagSYN|packet.FlagACK, p.next("SYN/ACK").Flags())
+			s.AbortHandshake(p.remote, fam.port(0, 1235))
+			s.AbortHandshake(p.remote, p.local)
+			require.Empty(t, p.arrived)
+			p.send(packet.FlagACK, nil)
+			require.Equal(t, packet.FlagRST, p.next("RST: it is not known any more").Flags())
+			require.Eventually(t, func() bool { // as soon as a goroutine that waited for the old one has ended
+				p.send(packet.FlagSYN, nil)
+				return len(p.arrived) > 0
+			}, 10*time.Second, time.Millisecond)
+			require.Equal(t, packet.FlagSYN|packet.FlagACK, p.next("a new handshake").Flags())
+		}
+	})
 }

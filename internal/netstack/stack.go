@@ -48,6 +48,9 @@ type Config struct {
 	// is called in a goroutine of its own; Close waits for it. Needed with
 	// AcceptUnclaimed.
 	Accepted func(*Endpoint)
+	// MaxUnclaimed bounds such handshakes that are in progress, each of which has a goroutine;
+	// SYNs beyond it stay unanswered. Default: 1024.
+	MaxUnclaimed int
 }
 
 // Stack is a TCP/IP stack. Its methods may be called concurrently.
@@ -81,6 +84,9 @@ func New(cfg *Config) (*Stack, error) {
 	}
 	if c.ReceiveBuffer == 0 {
 		c.ReceiveBuffer = DefaultReceiveBuffer
+	}
+	if c.MaxUnclaimed == 0 {
+		c.MaxUnclaimed = 1024
 	}
 	opts := stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocolWithOptions(ipv6.Options{})},

@@ -7,14 +7,10 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// maxUnclaimed bounds the handshakes without listener that are in progress, each of
-// which has a goroutine.
-const maxUnclaimed = 1024
-
 // forwardUnclaimed makes the stack ask Config.AcceptUnclaimed about SYNs for ports
 // without listener.
 func (s *Stack) forwardUnclaimed() {
-	forwarder := tcp.NewForwarder(s.gv, s.receiveBuffer(), maxUnclaimed, s.acceptUnclaimed)
+	forwarder := tcp.NewForwarder(s.gv, s.receiveBuffer(), s.cfg.MaxUnclaimed, s.acceptUnclaimed)
 	s.gv.SetTransportProtocolHandler(tcp.ProtocolNumber, func(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
 		const mask = header.TCPFlagSyn | header.TCPFlagAck | header.TCPFlagRst | header.TCPFlagFin
 		if header.TCP(pkt.TransportHeader().Slice()).Flags()&mask != header.TCPFlagSyn {
