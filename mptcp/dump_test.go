@@ -3,8 +3,6 @@ package mptcp
 import (
 	"fmt"
 	"strings"
-	"testing"
-	"time"
 )
 
 // dump tells the state of a connection, for tests that hang.
@@ -29,29 +27,4 @@ func (c *Conn) dump() string {
 		}
 	}
 	return b.String()
-}
-
-// watch prints both ends if the test is still running after d.
-func watch(t testing.TB, d time.Duration, conns ...*Conn) {
-	timer := time.AfterFunc(d, func() {
-		for _, c := range conns {
-			fmt.Println(c.dump())
-		}
-	})
-	t.Cleanup(func() { timer.Stop() })
-}
-
-// dumpIfFailed prints the connections that are left when the test has failed.
-func (p *pair) dumpIfFailed() {
-	if !p.t.Failed() {
-		return
-	}
-	for _, h := range []*Host{p.client, p.server} {
-		h.mu.Lock()
-		list := h.connList()
-		h.mu.Unlock()
-		for _, c := range list {
-			fmt.Println(c.dump())
-		}
-	}
 }
