@@ -171,7 +171,7 @@ func TestInfo(t *testing.T) {
 func TestSizes(t *testing.T) {
 	onPair(t, setup{paths: 2, client: &Config{SendBuffer: 64 << 10}, server: &Config{ReceiveBuffer: 16 << 10}}, func(t *testing.T, p *pair) {
 		c, s := p.connectFully(2)
-		big := make([]byte, 3<<20)
+		big := make([]byte, 1<<20)
 		rand.New(rand.NewSource(1)).Read(big)
 		written := async(func() error { _, err := c.Write(big); return err })
 		got := make([]byte, len(big))
@@ -228,7 +228,7 @@ func TestManyConnections(t *testing.T) {
 		l, err := p.server.Listen("tcp", ":443")
 		require.NoError(t, err)
 		defer l.Close()
-		const conns, size = 200, 30 << 10
+		const conns, size = 200, 10 << 10
 		go func() {
 			for {
 				c, err := l.Accept()

@@ -41,7 +41,7 @@ func TestCloseWriteBeforeAnyData(t *testing.T) {
 
 // Both ends close at once, with nothing sent or much.
 func TestCloseAtOnce(t *testing.T) {
-	for _, n := range []int{0, 1, 3 << 20} {
+	for _, n := range []int{0, 1, 1 << 20} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			onPair(t, setup{paths: 2}, func(t *testing.T, p *pair) {
 				c, s := p.connect()
@@ -60,12 +60,12 @@ func TestCloseAtOnce(t *testing.T) {
 func TestCloseDelivers(t *testing.T) {
 	onPair(t, setup{paths: 2, client: &Config{SendBuffer: 16 << 20}, server: &Config{ReceiveBuffer: 32 << 10}}, func(t *testing.T, p *pair) {
 		c, s := p.connect()
-		_, err := c.Write(make([]byte, 8<<20))
+		_, err := c.Write(make([]byte, 2<<20))
 		require.NoError(t, err)
 		require.NoError(t, c.Close())
 		n, err := io.Copy(io.Discard, s)
 		require.NoError(t, err)
-		require.EqualValues(t, 8<<20, n)
+		require.EqualValues(t, 2<<20, n)
 		require.NoError(t, c.Wait(t.Context()))
 	})
 }

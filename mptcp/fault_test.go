@@ -171,7 +171,7 @@ func TestDeviceRemoved(t *testing.T) {
 				onPair(t, setup{paths: 2}, func(t *testing.T, p *pair) {
 					c, s := p.connectFully(2)
 					removed := async(func() error {
-						for c.Info().BytesReceived < 2<<20 {
+						for c.Info().BytesReceived < 1<<20 {
 							time.Sleep(time.Millisecond)
 						}
 						if side == "client" {
@@ -179,7 +179,7 @@ func TestDeviceRemoved(t *testing.T) {
 						}
 						return p.server.RemoveDevice(p.links[path].B.Name())
 					})
-					exchange(t, c, s, 6<<20)
+					exchange(t, c, s, 3<<20)
 					require.NoError(t, result(t, removed))
 					closeBoth(t, c, s)
 				})
@@ -195,7 +195,7 @@ func TestAllDevicesRemoved(t *testing.T) {
 			onPair(t, setup{paths: 2}, func(t *testing.T, p *pair) {
 				c, s := p.connectFully(2)
 				changed := async(func() error {
-					for c.Info().BytesReceived < 2<<20 {
+					for c.Info().BytesReceived < 1<<20 {
 						time.Sleep(time.Millisecond)
 					}
 					h, end := p.client, c
@@ -213,7 +213,7 @@ func TestAllDevicesRemoved(t *testing.T) {
 					p.addPath()
 					return nil
 				})
-				exchange(t, c, s, 6<<20)
+				exchange(t, c, s, 3<<20)
 				require.NoError(t, result(t, changed))
 				closeBoth(t, c, s)
 			})
@@ -297,7 +297,7 @@ func TestCloseWhilePeerSends(t *testing.T) {
 				c, s := p.connect()
 				_, err := s.Write([]byte("last words"))
 				require.NoError(t, err)
-				const n = 10 << 20
+				const n = 2 << 20
 				written := async(func() error {
 					_, err := io.Copy(c, io.LimitReader(rand.New(rand.NewSource(1)), n))
 					return err
@@ -371,7 +371,7 @@ func TestSilentPath(t *testing.T) {
 					}
 					p.links[path].Down()
 				}()
-				exchange(t, c, s, 6<<20)
+				exchange(t, c, s, 3<<20)
 			})
 		})
 	}

@@ -11,8 +11,8 @@ import (
 func TestTransferOverOnePath(t *testing.T) {
 	onPair(t, setup{paths: 1}, func(t *testing.T, p *pair) {
 		c, s := p.connect()
-		stream(t, c, s, 3<<20, 1)
-		stream(t, s, c, 3<<20, 2)
+		stream(t, c, s, 1<<20, 1)
+		stream(t, s, c, 1<<20, 2)
 		closeBoth(t, c, s)
 		require.True(t, c.Info().MPTCP)
 		require.True(t, s.Info().MPTCP)
@@ -37,7 +37,7 @@ func TestTransferBothWaysAtOnce(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			onPair(t, tc.setup, func(t *testing.T, p *pair) {
-				const n = 3 << 20
+				const n = 1 << 20
 				c, s := p.connect()
 				exchange(t, c, s, n)
 				closeBoth(t, c, s)
