@@ -11,8 +11,9 @@ import (
 	"github.com/gomptcp/gomptcp/tun/simnet"
 )
 
-// 8684-1.1-02: TestNetConn runs the conformance suite for net.Conn, by either end, over one path, two
-// paths, and plain TCP for each reason that makes a connection plain TCP.
+// 8684-1.1-02: TestNetConn runs the conformance suite for net.Conn, by either end, over one
+// path, two paths, and plain TCP for each reason that makes a connection plain TCP: they
+// serve an application as TCP does.
 //
 // The suite runs subtests, which the t of a bubble does not allow. Here t is that of the
 // test outside: Run starts the subtest's goroutine, and all that it makes, in the world.
