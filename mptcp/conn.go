@@ -119,7 +119,7 @@ const (
 )
 
 func newConn(h *Host, role pathmgr.Role, key option.Key) *Conn {
-	c := &Conn{host: h, role: role, log: h.log, nextID: 1, dialed: make(chan struct{})}
+	c := &Conn{host: h, role: role, log: h.log, nextID: initialID, dialed: make(chan struct{})}
 	c.shared.MIB = &h.mib
 	c.shared.LocalKey = key
 	c.shared.CapableSYNs = h.cfg.MPCapableSYNs

@@ -9,7 +9,6 @@ import (
 	"github.com/gomptcp/gomptcp/internal/mib"
 	"github.com/gomptcp/gomptcp/internal/seq"
 	"github.com/gomptcp/gomptcp/option"
-	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/subflow"
 )
 
@@ -44,10 +43,7 @@ func (c *Conn) OnUsable(now time.Time, f *subflow.Subflow) {
 	c.logf("subflow up", s)
 	c.breakAt = time.Time{}
 	if f.Kind == subflow.Join {
-		c.tell(pathmgr.SubflowUp{
-			ID: s.ID, Local: s.Local, Remote: s.Remote, RemoteID: uint8(s.RemoteID),
-			Incoming: f.Role == subflow.Responder, Backup: f.LocalBackup || f.RemoteBackup,
-		})
+		c.tell(s.upEvent())
 		return
 	}
 	if f.Role == subflow.Opener {

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/gomptcp/gomptcp/internal/netstack"
 	"github.com/gomptcp/gomptcp/option"
@@ -13,26 +12,45 @@ import (
 	"github.com/gomptcp/gomptcp/subflow"
 )
 
+// initialID is the ID of the initial subflow.
+const initialID = 1
+
 // checkEstablished tells the path manager, once, that further subflows may be opened
-// (8684-3.1-18).
-func (c *Conn) checkEstablished(now time.Time) {
+// (8684-3.1-18), and then what the peer did before.
+func (c *Conn) checkEstablished() {
 	if c.established || c.phase != open || c.shared.Mode != subflow.MPTCP || !c.shared.PeerConfirmed {
 		return
 	}
 	c.established = true
+	local, remote := c.initialLocal(), c.initialRemote()
+	c.tell(pathmgr.Established{
+		Role: c.role, Local: local, Remote: remote, ID: initialID,
+		Locals: c.host.localAddrs(), RemoteDeniesInitial: c.shared.RemoteDeniesJoin,
+	})
+	if c.byID(initialID) == nil {
+		c.tell(pathmgr.SubflowDown{ID: initialID, Local: local, Remote: remote, Established: true, Err: ErrNoPath})
+	}
 	for _, s := range c.subs {
-		if s.Kind == subflow.Initial {
-			c.tell(pathmgr.Established{
-				Role: c.role, Local: s.Local, Remote: s.Remote, ID: s.ID,
-				Locals: c.host.localAddrs(), RemoteDeniesInitial: c.shared.RemoteDeniesJoin,
-			})
+		if s.Kind == subflow.Join && s.isUsable() {
+			c.tell(s.upEvent())
 		}
+	}
+	for _, r := range c.remotes {
+		c.tell(pathmgr.RemoteAddrUp{AddrID: uint8(r.id), Addr: r.addr})
+	}
+}
+
+// upEvent says that a join carries data.
+func (s *sub) upEvent() pathmgr.SubflowUp {
+	return pathmgr.SubflowUp{
+		ID: s.ID, Local: s.Local, Remote: s.Remote, RemoteID: uint8(s.RemoteID),
+		Incoming: s.Role == subflow.Responder, Backup: s.LocalBackup || s.RemoteBackup,
 	}
 }
 
 // tell hands an event to the path manager and queues what it answers. c.mu is held.
 func (c *Conn) tell(ev pathmgr.Event) {
-	if c.phase != open || c.shared.Mode != subflow.MPTCP {
+	if !c.established || c.phase != open || c.shared.Mode != subflow.MPTCP {
 		return
 	}
 	for _, a := range c.pm.Handle(c.host.clock.Now(), ev) {

@@ -36,7 +36,7 @@ func (c *Conn) service(now time.Time) {
 		c.serviceFastClose(now)
 		return
 	}
-	c.checkEstablished(now)
+	c.checkEstablished()
 	if c.dueTimers(now); c.phase == dead {
 		return
 	}

@@ -9,7 +9,7 @@ import (
 // other addresses, by ADD_ADDR and REMOVE_ADDR.
 type announcer struct {
 	active  bool
-	initial netip.Addr // of the initial subflow: the peer knows it
+	initial netip.Addr // of the initial subflow, which the peer knows until it is withdrawn
 	// announced are the addresses that the peer was told of and not told to forget.
 	announced []netip.Addr
 	// used are the addresses at which the peer has subflows, by subflow.
@@ -71,5 +71,8 @@ func (a *announcer) withdraw(addr netip.Addr) []Action {
 		return nil
 	}
 	a.announced = slices.DeleteFunc(a.announced, func(o netip.Addr) bool { return o == addr })
+	if addr == a.initial {
+		a.initial = netip.Addr{}
+	}
 	return []Action{Withdraw{Addrs: []netip.Addr{addr}}}
 }

@@ -438,3 +438,18 @@ func TestResetForWantOfResources(t *testing.T) {
 		l.AcceptJoin(0)
 	})
 }
+
+// 8684-3.1-18, 8684-3.4.1-04: an announcement that comes before the first DSS is kept until
+// subflows may be opened.
+func TestAnnouncementBeforeConfirmation(t *testing.T) {
+	Test(t, Options{Config: meshed.Config}, func(t *testing.T, l *Lab) {
+		p, conn := l.Accept()
+		p.Send("announcement", ACK, Option(option.NewAddAddr(l.PeerKey, l.HostKey, 3, peerAt(l, 1, 0))))
+		l.NotOpened("not yet", second)
+		require.Equal(t, []mptcp.AnnouncedAddr{{ID: 3, Addr: peerAt(l, 1, Port), Echoed: true}}, conn.Info().RemoteAddrs)
+		require.Empty(t, signalsIn(p, option.SubtypeAddAddr), "an ACK without MP_CAPABLE would mean a fallback")
+		p.Send("confirmed", ACK, DataAck(1))
+		p.Await("echo", ACK, With(option.SubtypeAddAddr))
+		l.Opened("join", SYN, Join)
+	})
+}
