@@ -32,6 +32,10 @@ func (m member) Dump(w io.Writer) {
 	for _, c := range conns {
 		info := c.Info()
 		fmt.Fprintf(w, "%v: mptcp %v, sent %d, received %d bytes\n", c, info.MPTCP, info.BytesSent, info.BytesReceived)
+		c.mu.Lock()
+		fmt.Fprintf(w, "  %d bytes to be placed, %d placed, window %d, %d to be placed again, next time %v\n",
+			c.tx.buf.End().Sub(c.tx.next), c.tx.next.Sub(c.shared.SndUna), c.tx.edge.Sub(c.tx.next), len(c.tx.reinject), c.timerAt)
+		c.mu.Unlock()
 		for _, s := range info.Subflows {
 			fmt.Fprintf(w, "  subflow %d on %s, %v - %v: %s %s, cwnd %d, in flight %d, rtt %v, retransmits %d\n",
 				s.ID, s.Device, s.Local, s.Remote, s.State, s.Reason, s.Cwnd, s.InFlight, s.SRTT, s.Retransmits)

@@ -23,7 +23,7 @@ func (c *Conn) push(now time.Time) bool {
 		}
 		req := scheduler.Request{Now: now, Size: chunk.n, SendWindow: max(0, int(c.tx.edge.Sub(c.tx.next)))}
 		if again {
-			req.Reinjection, req.ReinjectionOf = true, chunk.from
+			req.Reinjection, req.ReinjectionOf = true, c.toAvoid(chunk.from)
 		}
 		if !c.snapshotPaths() {
 			return placed
@@ -39,6 +39,18 @@ func (c *Conn) push(now time.Time) bool {
 			c.shared.WideDSN = true
 		}
 	}
+}
+
+// toAvoid is the subflow that bytes which subflow id was given shall not be placed on again: id,
+// or 0 when there is no other that works. They would wait for one for ever, and all behind
+// them too.
+func (c *Conn) toAvoid(id uint32) uint32 {
+	for _, s := range c.subs {
+		if s.ID != id && s.isUsable() && !s.stale {
+			return id
+		}
+	}
+	return 0
 }
 
 // nextChunk returns the bytes to be placed next, and whether they were placed before.

@@ -229,7 +229,24 @@ func (c *Conn) dueTimers(now time.Time) {
 
 // arm sets the timer for the next thing to do.
 func (c *Conn) arm(now time.Time) {
-	var at time.Time
+	at := c.nextTime()
+	if at.IsZero() || !c.timerAt.IsZero() && !at.Before(c.timerAt) {
+		return // the timer will look again when it fires
+	}
+	c.timerAt = at
+	wait := max(at.Sub(now), 0)
+	if c.timer == nil {
+		c.timer = c.host.clock.AfterFunc(wait, c.timerFired)
+	} else {
+		c.timer.Reset(wait)
+	}
+}
+
+// nextTime is when there is something to do, zero if that is not known.
+func (c *Conn) nextTime() (at time.Time) {
+	if c.phase == fastClosing {
+		return c.fastClose.at // nothing else is served any more
+	}
 	add := func(t time.Time) {
 		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
 			at = t
@@ -238,7 +255,6 @@ func (c *Conn) arm(now time.Time) {
 	add(c.closeAt)
 	add(c.breakAt)
 	add(c.pmAt)
-	add(c.fastClose.at)
 	add(c.tx.window.at)
 	add(c.tx.dataAck.at)
 	add(c.signals.at)
@@ -256,16 +272,7 @@ func (c *Conn) arm(now time.Time) {
 			add(s.liveness.at)
 		}
 	}
-	if at.IsZero() || !c.timerAt.IsZero() && !at.Before(c.timerAt) {
-		return // the timer will look again when it fires
-	}
-	c.timerAt = at
-	wait := max(at.Sub(now), 0)
-	if c.timer == nil {
-		c.timer = c.host.clock.AfterFunc(wait, c.timerFired)
-	} else {
-		c.timer.Reset(wait)
-	}
+	return at
 }
 
 func (c *Conn) timerFired() {

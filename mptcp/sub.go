@@ -231,13 +231,19 @@ func (c *Conn) addEnded(info SubflowInfo) {
 
 // afterSubDown: the connection may have lost its last subflow.
 func (c *Conn) afterSubDown(err error) {
+	alive := false
 	for _, s := range c.subs {
-		if !s.down {
+		if s.down {
+			continue
+		}
+		if alive = true; s.State() >= subflow.Established {
 			return
 		}
 	}
 	switch {
 	case c.phase == dead:
+	case alive && (c.shared.Mode != subflow.MPTCP || c.phase != open || c.host.cfg.BreakTimeout < 0):
+		// One is being opened, and that decides.
 	case c.phase == fastClosing || c.phase == finished || (c.tx.finAcked && c.rx.eof):
 		c.die()
 	case c.shared.Mode != subflow.MPTCP:
@@ -252,6 +258,7 @@ func (c *Conn) afterSubDown(err error) {
 	case c.host.cfg.BreakTimeout < 0:
 		c.fail(ErrNoPath)
 	case c.breakAt.IsZero():
+		// Those that are being opened do not count: to a peer that is gone there may always be one.
 		c.breakAt = c.host.clock.Now().Add(c.host.cfg.BreakTimeout)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gomptcp/gomptcp/internal/tracecheck"
@@ -17,8 +18,10 @@ type network struct {
 	*scenario
 	w     *simnet.World
 	hosts [2]*mptcp.Host
-	links []*simnet.Link // of the client, one for each path
-	pairs [][2]*mptcp.Conn
+	// The lines of the client, one for each path, and those of the server's further addresses, nil for one
+	// that has none of its own.
+	paths, servers []*line
+	pairs          [][2]*mptcp.Conn
 }
 
 func (s *scenario) server() netip.Addr {
@@ -28,12 +31,16 @@ func (s *scenario) server() netip.Addr {
 	return netip.MustParseAddr("192.0.2.1")
 }
 
-// client is the client's address on a path.
-func (s *scenario) client(path int) netip.Prefix {
-	if s.v6 {
-		return netip.MustParsePrefix(fmt.Sprintf("2001:db8:%d::1/64", path+1))
+// client is the client's addresses on a path.
+func (s *scenario) client(path int) []netip.Prefix {
+	v4, v6 := netip.MustParsePrefix(fmt.Sprintf("10.0.%d.1/24", path+1)), netip.MustParsePrefix(fmt.Sprintf("2001:db8:%d::1/64", path+1))
+	switch {
+	case s.dual:
+		return []netip.Prefix{v4, v6}
+	case s.v6:
+		return []netip.Prefix{v6}
 	}
-	return netip.MustParsePrefix(fmt.Sprintf("10.0.%d.1/24", path+1))
+	return []netip.Prefix{v4}
 }
 
 func (s *scenario) build(w *simnet.World) (*network, error) {
@@ -49,31 +56,87 @@ func (s *scenario) build(w *simnet.World) (*network, error) {
 		}
 	}
 	last := w.Connect(hub, nodes[1], s.last, s.last)
-	server := netip.PrefixFrom(s.server(), 24)
-	hub.Route(server, last)
-	if err := n.hosts[1].AddDevice(last.B, server); err != nil {
+	first := []netip.Prefix{netip.PrefixFrom(s.server(), 24)}
+	for k, a := range s.servers {
+		if !a.own {
+			first = append(first, a.address(k))
+		}
+	}
+	if err := n.addLine(hub, &line{link: last, host: n.hosts[1], device: last.B, addrs: first}, 0); err != nil {
 		return nil, err
 	}
 	for i, p := range s.paths {
 		l := w.Connect(nodes[0], hub, p.there, p.back)
-		n.links = append(n.links, l)
-		hub.Route(s.client(i), l)
-		place(p.box, l, i)
-		if err := n.hosts[0].AddDevice(l.A, s.client(i)); err != nil {
+		x := &line{link: l, host: n.hosts[0], device: l.A, addrs: s.client(i), there: p.there, back: p.back, initial: i == 0}
+		n.paths = append(n.paths, x)
+		x.place(p.box, i)
+		if p.trace != nil {
+			l.There.Follow(p.trace)
+			l.Back.Follow(p.trace)
+		}
+		if p.rates != nil {
+			l.There.FollowRates(p.rates)
+			l.Back.FollowRates(p.rates)
+		}
+		if err := n.addLine(hub, x, p.late); err != nil {
+			return nil, err
+		}
+	}
+	for k, a := range s.servers {
+		if !a.own {
+			n.servers = append(n.servers, nil)
+			continue
+		}
+		l := w.Connect(hub, nodes[1], a.shape, a.shape)
+		x := &line{link: l, host: n.hosts[1], device: l.B, addrs: []netip.Prefix{a.address(k)}, there: a.shape, back: a.shape}
+		n.servers = append(n.servers, x)
+		if err := n.addLine(hub, x, 0); err != nil {
 			return nil, err
 		}
 	}
 	return n, nil
 }
 
-// place puts a middlebox into a path's link.
-func place(b box, l *simnet.Link, path int) {
-	there, back := l.There.Through, l.Back.Through
+// line is a link between a host and the hub.
+type line struct {
+	link        *simnet.Link
+	host        *mptcp.Host
+	device      *simnet.End // of the host
+	addrs       []netip.Prefix
+	there, back simnet.Shape
+	initial     bool        // connections begin here
+	forget      atomic.Bool // the NAT is to restart
+}
+
+// addLine makes the line known to the hub, and to its host, now or later.
+func (n *network) addLine(hub *simnet.Router, x *line, late time.Duration) error {
+	for _, a := range x.addrs {
+		hub.Route(a, x.link)
+	}
+	if late > 0 {
+		n.w.At(late, x.attach)
+		return nil
+	}
+	return x.host.AddDevice(x.device, x.addrs...)
+}
+
+// attach gives the host its device back. An error means that it is there already, or that
+// the host is closed.
+func (x *line) attach() { _ = x.host.AddDevice(x.device.Device(), x.addrs...) }
+
+// place puts a middlebox into the link of a path.
+func (x *line) place(b box, path int) {
+	there, back := x.link.There.Through, x.link.Back.Through
 	switch b {
 	case nat:
-		x := simnet.NewNAT(netip.AddrFrom4([4]byte{10, 0, byte(path + 1), 9}))
-		there(x.Out)
-		back(x.In)
+		n := simnet.NewNAT(netip.AddrFrom4([4]byte{10, 0, byte(path + 1), 9}))
+		there(func(p *simnet.Passage, b []byte) {
+			if x.forget.Swap(false) {
+				n.Forget()
+			}
+			n.Out(p, b)
+		})
+		back(n.In)
 	case shift:
 		x := simnet.ShiftSequence{By: 0x12345678, ByBack: 0xfedcba98}
 		there(x.There)
@@ -82,7 +145,7 @@ func place(b box, l *simnet.Link, path int) {
 		there(simnet.SplitSegments(400))
 		back(simnet.SplitSegments(333))
 	case ackProxy:
-		x := &simnet.AckProxy{Skip: 1000} // earlier ones make the ends disagree about MPTCP
+		x := &simnet.AckProxy{Skip: proxySkip}
 		there(x.Data)
 		back(x.Acks)
 	case stripSYN:
@@ -102,31 +165,46 @@ func place(b box, l *simnet.Link, path int) {
 	}
 }
 
-// schedule lets the paths' events happen from now on.
+// schedule lets what the scenario has in store happen, from now on.
 func (n *network) schedule() {
-	for i, p := range n.paths {
-		for _, e := range p.events {
+	plan := func(x *line, events []pathEvent) {
+		for _, e := range events {
 			begin := n.w.Elapsed() + e.at
-			n.w.At(begin, func() { n.begin(i, e.kind) })
-			n.w.At(begin+e.length, func() { n.end(i, e.kind) })
+			n.w.At(begin, func() { n.begin(x, e) })
+			n.w.At(begin+e.length, func() { x.end(e.kind) })
 		}
+	}
+	for i, p := range n.scenario.paths {
+		plan(n.paths[i], p.events)
+	}
+	for k, a := range n.scenario.servers {
+		plan(n.servers[k], a.events)
+	}
+	for _, h := range n.byHand {
+		n.w.At(n.w.Elapsed()+h.at, func() { n.atHand(h) })
 	}
 }
 
-func (n *network) begin(path int, kind pathEventKind) {
-	l := n.links[path]
-	switch kind {
+func (n *network) begin(x *line, e pathEvent) {
+	if e.kind.kills() && x.initial && !n.established() {
+		return
+	}
+	l := x.link
+	switch e.kind {
 	case silent:
 		l.Down()
 	case signalled:
-		if path == 0 && !n.established() {
-			return
-		}
-		l.A.Fail(errors.New("unplugged"))
+		x.device.Fail(errors.New("unplugged"))
+	case removed:
+		_ = x.host.RemoveDevice(x.device.Name()) // it may be gone
+	case natRestart:
+		x.forget.Store(true)
 	case slower:
 		l.Change(func(s *simnet.Shape) { s.Rate, s.Delay = s.Rate/3, s.Delay*3 })
 	case lossy:
 		l.Change(func(s *simnet.Shape) { s.Loss = 0.3 })
+	case narrow, hole:
+		l.Change(func(s *simnet.Shape) { s.MTU, s.TellTooBig = e.mtu, e.kind == narrow })
 	}
 }
 
@@ -141,21 +219,22 @@ func (n *network) established() bool {
 	return true
 }
 
-// end puts the path back as it was. Events may overlap: then the first end counts.
-func (n *network) end(path int, kind pathEventKind) {
-	l, p := n.links[path], n.paths[path]
+// end puts the line back as it was. Events may overlap: then the first end counts.
+func (x *line) end(kind pathEventKind) {
+	l := x.link
+	restore := func(change func(s *simnet.Shape, to simnet.Shape)) {
+		l.There.Change(func(s *simnet.Shape) { change(s, x.there) })
+		l.Back.Change(func(s *simnet.Shape) { change(s, x.back) })
+	}
 	switch kind {
 	case silent:
 		l.Up()
-	case signalled:
-		// An error means that it is there already, or that the host is closed.
-		_ = n.hosts[0].AddDevice(l.A.Device(), n.client(path))
+	case signalled, removed:
+		x.attach()
 	case slower, lossy:
-		restore := func(to simnet.Shape) func(s *simnet.Shape) {
-			return func(s *simnet.Shape) { s.Rate, s.Delay, s.Loss = to.Rate, to.Delay, to.Loss }
-		}
-		l.There.Change(restore(p.there))
-		l.Back.Change(restore(p.back))
+		restore(func(s *simnet.Shape, to simnet.Shape) { s.Rate, s.Delay, s.Loss = to.Rate, to.Delay, to.Loss })
+	case narrow, hole:
+		restore(func(s *simnet.Shape, to simnet.Shape) { s.MTU = to.MTU })
 	}
 }
 
@@ -185,10 +264,7 @@ type judges struct {
 }
 
 func newJudges(s *scenario) *judges {
-	j := &judges{client: tracecheck.New(), server: tracecheck.New(), sendersOnly: s.corrupts()}
-	for _, p := range s.paths {
-		j.stripped = j.stripped || p.box.strips()
-	}
+	j := &judges{client: tracecheck.New(), server: tracecheck.New(), sendersOnly: s.corrupts(), stripped: s.strips()}
 	if j.sendersOnly {
 		j.server = j.client
 	}

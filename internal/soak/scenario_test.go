@@ -21,6 +21,11 @@ type scenario struct {
 	last   simnet.Shape // from the hub to the server, shared by all paths
 	config [2]settings
 	conns  []traffic
+
+	// See further_test.go.
+	dual    bool // each path has addresses of both families
+	servers []serverAddr
+	byHand  []byHand
 }
 
 // path is one link of the client.
@@ -28,6 +33,10 @@ type path struct {
 	there, back simnet.Shape
 	box         box
 	events      []pathEvent
+
+	rates []simnet.RateStep // instead of one rate
+	trace *simnet.Trace     // likewise
+	late  time.Duration     // when the device is there
 }
 
 // settings are a host's, 0 being the client's.
@@ -35,6 +44,10 @@ type settings struct {
 	scheduler, congestion string
 	checksum              bool
 	send, receive         int
+
+	fastCloseByACK, denyInitial bool
+	keepAlive                   time.Duration
+	maxSubflows                 int
 }
 
 // box is a middlebox of a path.
@@ -61,6 +74,7 @@ func (b box) strips() bool { return strings.Contains(string(b), "stripped") }
 type pathEvent struct {
 	at, length time.Duration // since the start of the traffic
 	kind       pathEventKind
+	mtu        int // of narrow and hole
 }
 
 type pathEventKind string
@@ -70,7 +84,15 @@ const (
 	signalled pathEventKind = "device fails"
 	slower    pathEventKind = "slower"
 	lossy     pathEventKind = "lossy"
+
+	removed    pathEventKind = "device removed"
+	narrow     pathEventKind = "smaller MTU"
+	hole       pathEventKind = "smaller MTU, without a word"
+	natRestart pathEventKind = "NAT forgets"
 )
+
+// kills reports whether subflows end by such an event.
+func (k pathEventKind) kills() bool { return k == signalled || k == removed || k == natRestart }
 
 // ending is how a connection ends.
 type ending string
@@ -115,7 +137,15 @@ func (d dice) between(low, high time.Duration) time.Duration {
 
 func pick[T any](d dice, list ...T) T { return list[d.IntN(len(list))] }
 
+// newScenario is the scenario of a seed.
 func newScenario(seed uint64) *scenario {
+	s := oldScenario(seed)
+	s.extend()
+	return s
+}
+
+// oldScenario is the part of it that the first version knew.
+func oldScenario(seed uint64) *scenario {
 	d := dice{rand.New(rand.NewPCG(seed, 0x6d70746370))}
 	s := &scenario{seed: seed, v6: d.chance(30)}
 	for range 1 + d.IntN(4) {
@@ -160,15 +190,8 @@ func (s *scenario) special(d dice) {
 		if !s.v6 {
 			boxes = append(boxes, nat)
 		}
-		s.paths[i].box = pick(d, boxes...)
-		if i == 0 && s.paths[i].box == stripData {
-			// ACKs with options would still tell one end that MPTCP works while the other sees
-			// that it does not: this box is for joins.
-			s.paths[i].box = split
-		}
-	case k < 37 && len(s.paths) > 1:
-		// Only the DSS checksum notices, and only while there is another subflow: a
-		// connection that has fallen back to TCP takes what comes.
+		s.paths[i].box = allowed(pick(d, boxes...), i)
+	case k < 37 && s.mayCorrupt():
 		s.config[0].checksum = true
 		p := &s.paths[1+d.IntN(len(s.paths)-1)]
 		p.there.Corrupt, p.back.Corrupt = d.Float64()*0.02, d.Float64()*0.02
@@ -182,27 +205,6 @@ func (s *scenario) special(d dice) {
 			}
 		}
 	}
-}
-
-func (s *scenario) corrupts() bool {
-	for _, p := range s.paths {
-		if p.there.Corrupt > 0 || p.back.Corrupt > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// losesDevices reports whether subflows end before their time.
-func (s *scenario) losesDevices() bool {
-	for _, p := range s.paths {
-		for _, e := range p.events {
-			if e.kind == signalled {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func (s *scenario) newPath(d dice) path {
@@ -321,21 +323,38 @@ func (s *scenario) hostConfig(side int) *mptcp.Config {
 	set := s.config[side]
 	sched, _ := scheduler.ByName(set.scheduler)
 	control, _ := congestion.ByName(set.congestion)
-	return &mptcp.Config{Scheduler: sched, Congestion: control, Checksum: set.checksum, SendBuffer: set.send, ReceiveBuffer: set.receive}
+	return &mptcp.Config{
+		Scheduler: sched, Congestion: control, Checksum: set.checksum, SendBuffer: set.send, ReceiveBuffer: set.receive,
+		FastCloseByACK: set.fastCloseByACK, DenyJoinInitial: set.denyInitial, KeepAlive: set.keepAlive, MaxSubflows: set.maxSubflows,
+	}
+}
+
+func tell(b *strings.Builder, events []pathEvent) {
+	for _, e := range events {
+		fmt.Fprintf(b, "    at %v for %v: %s %d\n", e.at, e.length, e.kind, e.mtu)
+	}
 }
 
 // String tells the scenario to a person.
 func (s *scenario) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, IPv6 %v\n", s.seed, s.v6)
+	fmt.Fprintf(&b, "seed %d, IPv6 %v, both families %v\n", s.seed, s.v6, s.dual)
 	for i, c := range s.config {
 		fmt.Fprintf(&b, "  host %d: %+v\n", i, c)
 	}
 	for i, p := range s.paths {
 		fmt.Fprintf(&b, "  path %d: %s\n    there %+v\n    back  %+v\n", i, p.box, p.there, p.back)
-		for _, e := range p.events {
-			fmt.Fprintf(&b, "    at %v for %v: %s\n", e.at, e.length, e.kind)
+		if p.rates != nil || p.trace != nil || p.late > 0 {
+			fmt.Fprintf(&b, "    rates %v, trace %v, there after %v\n", p.rates, p.trace != nil, p.late)
 		}
+		tell(&b, p.events)
+	}
+	for k, a := range s.servers {
+		fmt.Fprintf(&b, "  server address %v: own link %v %+v\n", a.address(k), a.own, a.shape)
+		tell(&b, a.events)
+	}
+	for _, h := range s.byHand {
+		fmt.Fprintf(&b, "  by hand: %+v\n", h)
 	}
 	fmt.Fprintf(&b, "  shared: %+v\n", s.last)
 	for _, c := range s.conns {

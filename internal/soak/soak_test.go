@@ -25,9 +25,8 @@ var (
 // deadline is the virtual time in which every scenario has come to its end.
 const deadline = 30 * time.Minute
 
-// run plays the scenario of a seed and says what went wrong.
-func run(seed uint64) (err error) {
-	s := newScenario(seed)
+// run plays a scenario and says what went wrong.
+func run(s *scenario) (err error) {
 	var played error
 	defer func() {
 		if p := recover(); p != nil {
@@ -36,7 +35,7 @@ func run(seed uint64) (err error) {
 		}
 	}()
 	judges := newJudges(s)
-	stuck := simnet.Run(simnet.Config{Seed: seed, Deadline: deadline, Record: judges.record}, func(w *simnet.World) {
+	stuck := simnet.Run(simnet.Config{Seed: s.seed, Deadline: deadline, Record: judges.record}, func(w *simnet.World) {
 		played = s.play(w)
 	})
 	errs := []error{stuck, played}
@@ -101,7 +100,7 @@ func (n *network) connect() (pair [2]*mptcp.Conn, err error) {
 // mode checks that a connection whose options were taken from it is plain TCP, and that
 // one that nobody touched is not.
 func (n *network) mode(pair [2]*mptcp.Conn, number int) error {
-	first := n.paths[0].box
+	first := n.scenario.paths[0].box
 	for i, c := range pair {
 		info := c.Info()
 		stripped := first == stripSYN || first == stripAnswer || first == stripAllWays || first == stripThere || first == stripBack
@@ -116,11 +115,11 @@ func (n *network) mode(pair [2]*mptcp.Conn, number int) error {
 	return nil
 }
 
-// check fails the test if a seed does.
-func check(t *testing.T, seed uint64) {
+// check fails the test if a scenario does.
+func check(t *testing.T, s *scenario) {
 	t.Helper()
-	if err := run(seed); err != nil {
-		t.Errorf("go test ./internal/soak -run 'TestSeed$' -seed %d\n%v\n%v", seed, newScenario(seed), err)
+	if err := run(s); err != nil {
+		t.Errorf("go test ./internal/soak -run 'TestSeed$' -seed %d\n%v\n%v", s.seed, s, err)
 	}
 }
 
@@ -130,7 +129,7 @@ func TestSeed(t *testing.T) {
 		t.Skip("no -seed")
 	}
 	t.Log(newScenario(*seedFlag))
-	check(t, *seedFlag)
+	check(t, newScenario(*seedFlag))
 }
 
 // TestSeeds plays seeds that are the same in every run.
@@ -147,7 +146,7 @@ func TestSeeds(t *testing.T) {
 		t.Run(fmt.Sprintf("worker %d", k), func(t *testing.T) {
 			t.Parallel()
 			for seed := k + 1; seed <= n; seed += workers {
-				check(t, seed)
+				check(t, newScenario(seed))
 			}
 		})
 	}
@@ -166,7 +165,7 @@ func TestSoak(t *testing.T) {
 	seed := first
 	for end := time.Now().Add(*soakFlag); time.Now().Before(end) && !t.Failed(); seed++ {
 		fmt.Fprintf(os.Stderr, "\rseed %d", seed)
-		check(t, seed)
+		check(t, newScenario(seed))
 	}
 	fmt.Fprintf(os.Stderr, "\n%d seeds from %d on\n", seed-first, first)
 }

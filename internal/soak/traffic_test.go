@@ -164,7 +164,7 @@ func (n *network) finish(t traffic, s [2]*side) error {
 		return nil
 	}
 	for _, me := range s {
-		if err := me.conn.Wait(context.Background()); err != nil && !n.losesDevices() {
+		if err := me.conn.Wait(context.Background()); err != nil && !n.losesSubflows() {
 			errs = append(errs, fmt.Errorf("%s: wait: %w", me.name, err))
 		}
 	}

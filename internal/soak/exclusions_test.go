@@ -1,0 +1,96 @@
+package soak
+
+import "time"
+
+// What scenarios are kept away from is here, each with its reason. Some of it no stack could
+// do, some of it this one does not do yet.
+
+// allowed replaces a middlebox that a path may not have.
+func allowed(b box, path int) box {
+	if path == 0 && b == stripData {
+		// ACKs with options would still tell one end that MPTCP works while the other sees
+		// that it does not: this box is for joins.
+		return split
+	}
+	return b
+}
+
+// proxySkip is how many data segments an ACK proxy lets pass before it acknowledges any:
+// earlier ones make the ends disagree about MPTCP.
+const proxySkip = 1000
+
+// mayCorrupt: only the DSS checksum notices, and only while there is another subflow. A
+// connection that has fallen back to TCP takes what comes. So the first path is spared.
+func (s *scenario) mayCorrupt() bool { return len(s.paths) > 1 }
+
+// leastQueue is how many packets a queue behind the box that splits segments holds at least:
+// where a segment makes more pieces than that, one of them is lost each time, and 4 MiB take
+// hours.
+const leastQueue = 10
+
+// mayLoseSubflows: a connection that was stripped to plain TCP has nothing but its first
+// path, and one whose bytes are damaged needs another subflow (mayCorrupt).
+func (s *scenario) mayLoseSubflows() bool { return !s.strips() && !s.corrupts() }
+
+// mayTranslate: the NAT has no IPv6, and where packets are damaged one judge sees them with
+// both addresses.
+func (s *scenario) mayTranslate() bool { return !s.v6 && !s.dual && !s.corrupts() }
+
+// mayNarrow: an ACK proxy repeats what it has acknowledged, too long or not, and the sender is
+// asked no more.
+func (s *scenario) mayNarrow() bool { return !s.hasBox(ackProxy) }
+
+// mayLimitSubflows: where subflows vanish without a word, the peer counts them for a while
+// and refuses others.
+func (s *scenario) mayLimitSubflows() bool { return s.mayLoseSubflows() && !s.losesSubflows() }
+
+// longestStall is how long a trace of rates may let nothing pass. Each retransmission is a
+// packet, too: fifteen lost in a row end a connection.
+const longestStall = 400 * time.Millisecond
+
+func (s *scenario) hasBox(b box) bool {
+	for _, p := range s.paths {
+		if p.box == b {
+			return true
+		}
+	}
+	return false
+}
+
+// strips reports whether a box takes options away.
+func (s *scenario) strips() bool {
+	for _, p := range s.paths {
+		if p.box.strips() {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *scenario) corrupts() bool {
+	for _, p := range s.paths {
+		if p.there.Corrupt > 0 || p.back.Corrupt > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// losesSubflows reports whether subflows end before their time.
+func (s *scenario) losesSubflows() bool {
+	lists := [][]pathEvent{}
+	for _, p := range s.paths {
+		lists = append(lists, p.events)
+	}
+	for _, a := range s.servers {
+		lists = append(lists, a.events)
+	}
+	for _, list := range lists {
+		for _, e := range list {
+			if e.kind.kills() {
+				return true
+			}
+		}
+	}
+	return false
+}
