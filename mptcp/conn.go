@@ -131,7 +131,7 @@ func newConn(h *Host, role pathmgr.Role, key option.Key) *Conn {
 	}
 	first := c.shared.LocalIDSN.Add(1)
 	c.shared.SndUna, c.shared.SndEnd = first, first
-	c.tx.buf, c.tx.next, c.tx.edge = sendbuf.New(first), first, first
+	c.tx.buf, c.tx.next, c.tx.edge = h.blocks.New(first), first, first
 	c.tx.cond.L, c.rx.cond.L, c.idle.L = &c.mu, &c.mu, &c.mu
 	c.sched = h.cfg.Scheduler()
 	c.pm = h.cfg.PathManager()

@@ -3,6 +3,7 @@ package mptcp
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/gomptcp/gomptcp/internal/clock"
 )
@@ -24,6 +25,9 @@ func (m member) Activity() uint64 { return m.h.stack.SegmentsReceived() }
 // Close implements clock.Member.
 func (m member) Close() error { return m.h.Close() }
 
+// Leftovers implements clock.Member.
+func (m member) Leftovers() string { return m.h.leftovers() }
+
 // Dump implements clock.Member.
 func (m member) Dump(w io.Writer) {
 	m.h.mu.RLock()
@@ -41,4 +45,23 @@ func (m member) Dump(w io.Writer) {
 				s.ID, s.Device, s.Local, s.Remote, s.State, s.Reason, s.Cwnd, s.InFlight, s.SRTT, s.Retransmits)
 		}
 	}
+}
+
+// leftovers tells what the host holds, but for devices and listeners; nothing gives "".
+func (h *Host) leftovers() string {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	var held []string
+	for _, x := range []struct {
+		n    int
+		what string
+	}{
+		{len(h.conns), "connections"}, {len(h.tokens), "tokens"}, {len(h.flows), "TCP connections"},
+		{h.halfOpen.list.Len(), "half-open connections"}, {h.halfOpenJoins.list.Len(), "half-open joins"}, {h.blocks.InUse(), "blocks of send buffers"},
+	} {
+		if x.n != 0 {
+			held = append(held, fmt.Sprint(x.n, " ", x.what))
+		}
+	}
+	return strings.Join(held, ", ")
 }

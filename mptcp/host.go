@@ -15,6 +15,7 @@ import (
 	"github.com/gomptcp/gomptcp/internal/clock"
 	"github.com/gomptcp/gomptcp/internal/mib"
 	"github.com/gomptcp/gomptcp/internal/netstack"
+	"github.com/gomptcp/gomptcp/internal/sendbuf"
 	"github.com/gomptcp/gomptcp/option"
 	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/scheduler"
@@ -37,6 +38,8 @@ type Host struct {
 	leave func()         // unregisters the host from its environment
 	spawn func(f func()) // runs f in a goroutine of its own
 	mib   mib.Set
+	// blocks are what the send buffers consist of.
+	blocks sendbuf.Pool
 
 	blackholes blackholes
 
@@ -226,6 +229,9 @@ func (h *Host) Close() error {
 	h.settle() // what the stack's end has set going
 	h.halfOpen.stop()
 	h.halfOpenJoins.stop()
+	h.mu.Lock()
+	clear(h.flows) // no segments come any more
+	h.mu.Unlock()
 	h.leave()
 	close(h.gone)
 	return nil

@@ -159,6 +159,7 @@ func (c *Conn) die() {
 			}
 		}
 	}
+	c.tx.buf.Close()
 	c.releaseEmpty()
 	if c.timer != nil {
 		c.timer.Stop()

@@ -26,6 +26,10 @@ type Member interface {
 	Activity() uint64
 	// Close ends the member and waits for its goroutines. It may be called again.
 	Close() error
+	// Leftovers tells what the host holds: connections and their buffers. It is empty when
+	// there is nothing, some time after the last connection's end, and once the host is
+	// closed.
+	Leftovers() string
 	// Dump writes the state of the host for a person who wonders why nothing moves.
 	Dump(w io.Writer)
 }

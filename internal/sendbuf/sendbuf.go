@@ -7,6 +7,7 @@ package sendbuf
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/gomptcp/gomptcp/internal/seq"
 )
@@ -14,41 +15,56 @@ import (
 // BlockSize is the capacity of one block in bytes.
 const BlockSize = 128 << 10
 
-// block is a piece of the stream. It goes back to the pool when the buffer and all spans
-// have let go of it.
+// block is a piece of the stream. It is spare again when the buffer and all spans have let
+// go of it.
 type block struct {
 	data []byte // length grows up to BlockSize
 	refs int
+	pool *Pool // whose it is meanwhile
 }
 
-// pool has the blocks that nobody uses, of all connections.
-var pool = sync.Pool{New: func() any { return &block{data: make([]byte, 0, BlockSize)} }}
+// spare has the blocks that nobody uses.
+var spare = sync.Pool{New: func() any { return &block{data: make([]byte, 0, BlockSize)} }}
 
-func newBlock() *block {
-	b := pool.Get().(*block)
-	b.data, b.refs = b.data[:0], 1
+// Pool is where the blocks of several buffers come from. It counts those in use, and is safe
+// for concurrent use. The zero value works.
+type Pool struct{ inUse atomic.Int64 }
+
+// InUse is the number of blocks that buffers of this pool, or spans taken from them, hold.
+func (p *Pool) InUse() int { return int(p.inUse.Load()) }
+
+func (p *Pool) get() *block {
+	p.inUse.Add(1)
+	b := spare.Get().(*block)
+	b.data, b.refs, b.pool = b.data[:0], 1, p
 	return b
 }
 
 func (b *block) release() {
 	b.refs--
 	if b.refs == 0 {
-		pool.Put(b)
+		b.pool.inUse.Add(-1)
+		b.pool = nil
+		spare.Put(b)
 	}
 }
 
 // Buffer is the stream from the first byte not yet acknowledged to the last byte
 // written. The zero value is not usable; see New.
 type Buffer struct {
+	pool   *Pool
 	blocks []*block // in order; the first holds una, the last takes writes
 	start  seq.DSN  // DSN of blocks[0].data[0]
 	una    seq.DSN
 	end    seq.DSN
 }
 
+// New returns an empty buffer whose first byte will be first, with a pool of its own.
+func New(first seq.DSN) *Buffer { return new(Pool).New(first) }
+
 // New returns an empty buffer whose first byte will be first.
-func New(first seq.DSN) *Buffer {
-	return &Buffer{start: first, una: first, end: first}
+func (p *Pool) New(first seq.DSN) *Buffer {
+	return &Buffer{pool: p, start: first, una: first, end: first}
 }
 
 // Una is the DSN of the first byte held, End the one after the last.
@@ -68,7 +84,7 @@ func (b *Buffer) Write(p []byte) {
 			b.start = b.end
 		}
 		if len(b.blocks) == 0 || len(b.blocks[len(b.blocks)-1].data) == BlockSize {
-			b.blocks = append(b.blocks, newBlock())
+			b.blocks = append(b.blocks, b.pool.get())
 		}
 		last := b.blocks[len(b.blocks)-1]
 		n := copy(last.data[len(last.data):BlockSize], p)
@@ -90,15 +106,28 @@ func (b *Buffer) Ack(dsn seq.DSN) {
 	n := 0
 	for n < len(b.blocks) && len(b.blocks[n].data) == BlockSize && b.start.Add(BlockSize).LessEq(dsn) {
 		b.start = b.start.Add(BlockSize)
-		b.blocks[n].release()
-		b.blocks[n] = nil
 		n++
+	}
+	if dsn == b.end {
+		n = len(b.blocks) // the last one too, though it has room: an idle connection holds none
+	}
+	for _, done := range b.blocks[:n] {
+		done.release()
 	}
 	if n > 0 {
 		rest := copy(b.blocks, b.blocks[n:])
 		clear(b.blocks[rest:])
 		b.blocks = b.blocks[:rest]
 	}
+}
+
+// Close lets go of all bytes, acknowledged or not; spans stay valid. Una and End keep
+// what they were. Nothing can be written or taken out after.
+func (b *Buffer) Close() {
+	for _, block := range b.blocks {
+		block.release()
+	}
+	b.blocks = nil
 }
 
 // Span returns the n bytes at dsn, which must be held and lie in at most two blocks

@@ -15,7 +15,8 @@ import (
 func TestSpans(t *testing.T) {
 	rng := rand.New(rand.NewSource(1))
 	first := seq.DSN(0).Add(-BlockSize - 1000)
-	b := New(first)
+	var pool Pool
+	b := pool.New(first)
 	data := make([]byte, 3*BlockSize+17)
 	rng.Read(data)
 	for rest := data; len(rest) > 0; {
@@ -42,7 +43,32 @@ func TestSpans(t *testing.T) {
 	require.Zero(t, b.Len())
 	b.Write(make([]byte, 2*BlockSize)) // must not go where the span still looks
 	require.Equal(t, data[BlockSize-5:BlockSize+5], bytes.Join(s.AppendTo(nil, 0, 10), nil))
+	require.Equal(t, 4, pool.InUse())
 	s.Release()
+	require.Equal(t, 2, pool.InUse())
+}
+
+// Blocks are in use as long as a byte of them is held, by the buffer or by a span.
+func TestInUse(t *testing.T) {
+	var pool Pool
+	b, other := pool.New(1), pool.New(1)
+	b.Write(make([]byte, BlockSize+1))
+	other.Write(make([]byte, 1))
+	require.Equal(t, 3, pool.InUse())
+	b.Ack(BlockSize + 1)
+	require.Equal(t, 2, pool.InUse())
+	b.Ack(b.End())
+	require.Equal(t, 1, pool.InUse(), "a block with room for more")
+	b.Write(make([]byte, 10))
+	s := b.Span(b.Una(), 10)
+	other.Close()
+	require.Equal(t, 1, pool.InUse())
+	b.Close()
+	b.Close()
+	require.Equal(t, 1, pool.InUse())
+	b.Ack(b.End())
+	s.Release()
+	require.Zero(t, pool.InUse())
 }
 
 // Ack takes what lies outside the buffer as its edges.

@@ -13,8 +13,9 @@ import (
 // closed and Run waits for every goroutine that f started. It works in ordinary programs,
 // in examples and in tests, where Test is handier.
 //
-// It returns a *StuckError if the world did not come to its end, and an error if the race
-// detector, where it is on, found something. If f panics or
+// It returns a *StuckError if the world did not come to its end, and an error if a host that
+// was closed has kept connections or buffers, or if the race detector, where it is on, found
+// something. If f panics or
 // ends with runtime.Goexit, as t.FailNow makes it, so does Run. It panics if goroutines
 // remain that wait for what cannot come any more.
 func Run(cfg Config, f func(w *World)) error {
@@ -44,19 +45,25 @@ func Run(cfg Config, f func(w *World)) error {
 		outer.repeat()
 	}
 	inner.repeat()
-	switch {
-	case w.err != nil:
-		return w.err
-	case !outer.returned:
-		return errRace
+	if err := w.result(); err != nil || outer.returned {
+		return err
 	}
-	return nil
+	return errRace
+}
+
+// result says what went wrong in a world that has ended.
+func (w *World) result() error {
+	if w.err != nil {
+		return w.err
+	}
+	return w.checkClosed()
 }
 
 var errRace = errors.New("simnet: the race detector has found data races")
 
 // Test is Run for tests: cleanups that f registers run in the world, and t.Context
-// belongs to it. A world that is stuck fails the test. f must not call t.Run or
+// belongs to it. A world that is stuck, or has a host that keeps something when it is closed, fails the
+// test. f must not call t.Run or
 // t.Parallel.
 func Test(t *testing.T, cfg Config, f func(t *testing.T, w *World)) {
 	t.Helper()
@@ -64,8 +71,8 @@ func Test(t *testing.T, cfg Config, f func(t *testing.T, w *World)) {
 		w := newWorld(cfg)
 		t.Cleanup(func() {
 			w.stop()
-			if w.err != nil {
-				t.Error(w.err)
+			if err := w.result(); err != nil {
+				t.Error(err)
 			}
 		})
 		f(t, w)

@@ -52,6 +52,7 @@ type World struct {
 	members   []*membership
 	nodes     map[string]Node
 	links     []*Link
+	left      []string // what hosts held when they were closed
 	sleeping  bool
 	stopping  bool
 }
@@ -99,8 +100,12 @@ func (w *World) register(name string, m clock.Member) (leave func()) {
 	defer w.mu.Unlock()
 	w.members = append(w.members, ms)
 	return func() {
+		left := m.Leftovers()
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		if left != "" {
+			w.left = append(w.left, fmt.Sprintf("%s: %s", name, left))
+		}
 		for i, o := range w.members {
 			if o == ms {
 				w.members = append(w.members[:i:i], w.members[i+1:]...)
@@ -115,6 +120,29 @@ func (w *World) memberList() []*membership {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.members[:len(w.members):len(w.members)]
+}
+
+// Leftovers tells which hosts hold connections, and what that takes; it is empty when none
+// does. A connection that has ended holds nothing after 20 s, for so long its ports stay
+// taken.
+func (w *World) Leftovers() string {
+	var list []string
+	for _, m := range w.memberList() {
+		if left := m.Leftovers(); left != "" {
+			list = append(list, fmt.Sprintf("%s: %s", m.name, left))
+		}
+	}
+	return strings.Join(list, "\n")
+}
+
+// checkClosed returns an error if a host that was closed still held something.
+func (w *World) checkClosed() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.left) == 0 {
+		return nil
+	}
+	return fmt.Errorf("simnet: hosts were closed and have left:\n%s", strings.Join(w.left, "\n"))
 }
 
 // closeMembers ends all hosts.
