@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gomptcp/gomptcp/mptcp"
 	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/scheduler"
 )
@@ -53,6 +54,8 @@ type config struct {
 	verbose  bool
 	// logTo takes the lines of -v.
 	logTo io.Writer
+	// host is the part of the host's Config for which there is no flag: the tests' time.
+	host mptcp.Config
 }
 
 // deviceFlag is one -dev: a device and the addresses of the host behind it.

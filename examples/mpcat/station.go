@@ -20,11 +20,12 @@ type station struct {
 // open makes the host and gives it all devices. After an error, Close closes what was
 // opened until then.
 func (st *station) open(cfg *config, open func(name string) (tun.Device, error)) (err error) {
-	hostConfig := &mptcp.Config{Scheduler: cfg.sched, PathManager: cfg.pathmgr, Checksum: cfg.checksum}
+	hostConfig := cfg.host
+	hostConfig.Scheduler, hostConfig.PathManager, hostConfig.Checksum = cfg.sched, cfg.pathmgr, cfg.checksum
 	if cfg.verbose {
 		hostConfig.Logger = slog.New(slog.NewTextHandler(cfg.logTo, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	if st.host, err = mptcp.NewHost(hostConfig); err != nil {
+	if st.host, err = mptcp.NewHost(&hostConfig); err != nil {
 		return err
 	}
 	if cfg.pcap != "" {

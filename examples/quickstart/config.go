@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gomptcp/gomptcp/scheduler"
+	"github.com/gomptcp/gomptcp/tun/simnet"
 )
 
 // config is a parsed command line.
@@ -21,6 +22,8 @@ type config struct {
 	pcap  string
 	// log takes the connection's story with -v; nil without.
 	log io.Writer
+	// world is where the tests let it all happen, in virtual time; nil is the machine.
+	world *simnet.World
 }
 
 // pathConfig describes one path; both directions are alike.

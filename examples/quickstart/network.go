@@ -26,9 +26,10 @@ var serverPrefix = netip.MustParsePrefix("10.9.0.1/24")
 //	        10.1.2.2 --lte---/
 type network struct {
 	client, server *mptcp.Host
-	links          map[string]*linkem.Link // by the name of the path
-	line           [2]tun.Device           // between router and server
-	capture        *pcap.Writer            // nil without -pcap
+	attach         [2]func(tun.Device) tun.Device // makes devices fit for client and server
+	links          map[string]*linkem.Link        // by the name of the path
+	line           [2]tun.Device                  // between router and server
+	capture        *pcap.Writer                   // nil without -pcap
 }
 
 // newNetwork builds hosts, links and router.
@@ -44,14 +45,10 @@ func newNetwork(cfg *config) (_ *network, err error) {
 			return nil, err
 		}
 	}
-	hostConfig := mptcp.Config{Scheduler: cfg.sched}
-	if cfg.log != nil {
-		hostConfig.Logger = slog.New(slog.NewTextHandler(cfg.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
-	if n.client, err = mptcp.NewHost(&hostConfig); err != nil {
+	if n.client, n.attach[0], err = newHost(cfg, "client"); err != nil {
 		return nil, err
 	}
-	if n.server, err = mptcp.NewHost(&hostConfig); err != nil {
+	if n.server, n.attach[1], err = newHost(cfg, "server"); err != nil {
 		return nil, err
 	}
 
@@ -64,11 +61,26 @@ func newNetwork(cfg *config) (_ *network, err error) {
 	}
 	outside, inside := tun.Pipe(tun.PipeConfig{Names: [2]string{"router", "eth0"}})
 	n.line = [2]tun.Device{outside, inside}
-	if err := n.server.AddDevice(inside, serverPrefix); err != nil {
+	if err := n.server.AddDevice(n.attach[1](inside), serverPrefix); err != nil {
 		return nil, err
 	}
 	route(outside, far)
 	return n, nil
+}
+
+// newHost makes a host, and says how a device is made fit for it.
+func newHost(cfg *config, name string) (h *mptcp.Host, attach func(tun.Device) tun.Device, err error) {
+	attach = func(dev tun.Device) tun.Device { return dev }
+	hostConfig := mptcp.Config{Scheduler: cfg.sched}
+	if cfg.log != nil {
+		hostConfig.Logger = slog.New(slog.NewTextHandler(cfg.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	if cfg.world != nil {
+		node := cfg.world.Host(name)
+		hostConfig.Environment, attach = node, node.Attach
+	}
+	h, err = mptcp.NewHost(&hostConfig)
+	return h, attach, err
 }
 
 // addPath makes the link of a path, gives its near end to the client as a device with
@@ -83,7 +95,7 @@ func (n *network) addPath(p pathConfig, addr netip.Prefix) (far tun.Device, err 
 			return nil, err
 		}
 	}
-	return far, n.client.AddDevice(dev, addr)
+	return far, n.client.AddDevice(n.attach[0](dev), addr)
 }
 
 // scheduleCut takes a path down and up again as c says and reports both. The returned

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomptcp/gomptcp/tun/simnet"
 )
 
 // output collects what is displayed; it can be read meanwhile.
@@ -39,27 +41,35 @@ func mustParse(t *testing.T, args ...string) *config {
 	return cfg
 }
 
+// inWorld runs a test in a world with a time of its own.
+func inWorld(t *testing.T, f func(t *testing.T, w *simnet.World)) {
+	t.Helper()
+	simnet.Test(t, simnet.Config{}, f)
+}
+
 // A path is cut and restored: the bytes are whole, both paths carried some, and the
 // summary says so.
 func TestTransferSurvivesCut(t *testing.T) {
 	for _, path := range []string{"wifi", "lte"} {
 		t.Run(path, func(t *testing.T) {
-			out := &output{}
-			cfg := mustParse(t, "-size", "12", "-cut", path+"@1s-2s")
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			defer cancel()
-			result, err := run(ctx, cfg, newDisplay(out, false))
-			require.NoError(t, err, out)
-			require.NoError(t, result.check())
-			require.EqualValues(t, 12e6, result.got.bytes)
-			require.True(t, result.info.MPTCP)
-			require.GreaterOrEqual(t, len(result.info.Subflows), 2)
-			for device, bytes := range ackedByDevice(result.info) {
-				require.Greater(t, bytes, uint64(100e3), device)
-			}
-			newDisplay(out, false).summary(cfg, result)
-			require.Contains(t, out.String(), path+" is cut")
-			require.Contains(t, out.String(), "sha256 received")
+			inWorld(t, func(t *testing.T, w *simnet.World) {
+				out := &output{}
+				cfg := mustParse(t, "-size", "12", "-cut", path+"@1s-2s")
+				cfg.world = w
+				result, err := run(t.Context(), cfg, newDisplay(out, false))
+				require.NoError(t, err, out)
+				require.NoError(t, result.check())
+				require.EqualValues(t, 12e6, result.got.bytes)
+				require.True(t, result.info.MPTCP)
+				require.GreaterOrEqual(t, len(result.info.Subflows), 2)
+				for device, bytes := range ackedByDevice(result.info) {
+					require.Greater(t, bytes, uint64(100e3), device)
+				}
+				require.Less(t, result.took, 5*time.Second, "of 1.6 s without the cut")
+				newDisplay(out, false).summary(cfg, result)
+				require.Contains(t, out.String(), "  1.0 s  --- "+path+" is cut")
+				require.Contains(t, out.String(), "sha256 received")
+			})
 		})
 	}
 }
@@ -68,14 +78,31 @@ func TestFileAndCapture(t *testing.T) {
 	dir := t.TempDir()
 	name, capture := filepath.Join(dir, "data"), filepath.Join(dir, "c.pcapng")
 	require.NoError(t, os.WriteFile(name, bytes.Repeat([]byte("data"), 50e3), 0o600))
-	out := &output{}
-	result, err := run(t.Context(), mustParse(t, "-file", name, "-pcap", capture, "-cut", "none", "-scheduler", "roundrobin"), newDisplay(out, true))
-	require.NoError(t, err, out)
-	require.NoError(t, result.check())
-	require.EqualValues(t, 200e3, result.got.bytes)
+	inWorld(t, func(t *testing.T, w *simnet.World) {
+		out := &output{}
+		cfg := mustParse(t, "-file", name, "-pcap", capture, "-cut", "none", "-scheduler", "roundrobin")
+		cfg.world = w
+		result, err := run(t.Context(), cfg, newDisplay(out, true))
+		require.NoError(t, err, out)
+		require.NoError(t, result.check())
+		require.EqualValues(t, 200e3, result.got.bytes)
+	})
 	info, err := os.Stat(capture)
 	require.NoError(t, err)
 	require.Greater(t, info.Size(), int64(200e3))
+}
+
+// Ctrl-C ends a transfer at once.
+func TestInterrupt(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *simnet.World) {
+		ctx, interrupt := context.WithCancel(t.Context())
+		w.At(time.Second, interrupt)
+		cfg := mustParse(t)
+		cfg.world = w
+		_, err := run(ctx, cfg, newDisplay(io.Discard, false))
+		require.ErrorIs(t, err, context.Canceled)
+		require.Less(t, w.Elapsed(), 1100*time.Millisecond)
+	})
 }
 
 func TestMissingFile(t *testing.T) {
