@@ -52,29 +52,31 @@ func TestHostCloseInAStuckWorld(t *testing.T) {
 
 // Close settles connections that have ended but still have something to do.
 func TestHostCloseSettlesEndedConnections(t *testing.T) {
-	h, err := NewHost(nil)
-	require.NoError(t, err)
-	c, err := h.register(pathmgr.Client)
-	require.NoError(t, err)
-	blocked, done := make(chan struct{}), make(chan struct{})
-	c.mu.Lock()
-	c.act(func() { <-blocked; close(done) })
-	c.fail(errClosed)
-	c.mu.Unlock()
-	closed := make(chan error)
-	for range 2 {
-		go func() { closed <- h.Close() }()
-	}
-	select {
-	case <-closed:
-		t.Fatal("Close does not wait")
-	case <-time.After(20 * time.Millisecond):
-	}
-	close(blocked)
-	errs := []error{<-closed, <-closed}
-	<-done
-	require.Contains(t, errs, error(nil))
-	require.Contains(t, errs, ErrHostClosed)
+	simnet.Test(t, simnet.Config{}, func(t *testing.T, w *simnet.World) {
+		h, err := NewHost(&Config{Environment: w.Host("host")})
+		require.NoError(t, err)
+		c, err := h.register(pathmgr.Client)
+		require.NoError(t, err)
+		blocked, done := make(chan struct{}), make(chan struct{})
+		c.mu.Lock()
+		c.act(func() { <-blocked; close(done) })
+		c.fail(errClosed)
+		c.mu.Unlock()
+		closed := make(chan error)
+		for range 2 {
+			go func() { closed <- h.Close() }()
+		}
+		select {
+		case <-closed:
+			t.Fatal("Close does not wait")
+		case <-time.After(20 * time.Millisecond):
+		}
+		close(blocked)
+		errs := []error{<-closed, <-closed}
+		<-done
+		require.Contains(t, errs, error(nil))
+		require.Contains(t, errs, ErrHostClosed)
+	})
 }
 
 // A deadline far away does not hold a connection that has ended.

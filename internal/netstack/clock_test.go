@@ -101,8 +101,6 @@ func TestTimersFollowTheClock(t *testing.T) {
 		case <-p.arrived:
 			at = append(at, int(c.Now().Sub(began)/time.Second))
 		case <-w.wake:
-		case <-time.After(patience):
-			require.Fail(t, "the timer did nothing")
 		}
 	}
 	require.Equal(t, []int{1, 3, 7, 15, 31, 63}, at, "when SYNs were repeated, in seconds")
