@@ -13,6 +13,7 @@ import (
 	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/subflow"
 	"github.com/gomptcp/gomptcp/tun"
+	"github.com/gomptcp/gomptcp/tun/simnet"
 )
 
 // maxHalfOpenSize is what a handshake that the peer has begun may take at most, in bytes: the
@@ -28,16 +29,17 @@ type flooded struct {
 	n    int
 }
 
-func newFlooded(t *testing.T, cfg *Config) *flooded {
+func newFlooded(t *testing.T, w *simnet.World) *flooded {
+	node := w.Host("flooded")
 	a, b := tun.Pipe(tun.PipeConfig{})
-	h, err := NewHost(cfg)
+	h, err := NewHost(&Config{Environment: node})
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = h.Close(); _ = a.Close() })
-	require.NoError(t, h.AddDevice(b, netip.MustParsePrefix("10.0.1.2/24")))
+	t.Cleanup(func() { _ = a.Close() })
+	require.NoError(t, h.AddDevice(node.Attach(b), netip.MustParsePrefix("10.0.1.2/24")))
 	l, err := h.Listen("tcp", ":443")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
-	go func() {
+	go func() { // takes what is answered
 		pkts := []tun.Packet{{Head: make([]byte, tun.MaxPacketSize)}}
 		for {
 			pkts[0].Head = pkts[0].Head[:cap(pkts[0].Head)]
@@ -99,11 +101,13 @@ func TestSizeOfHalfOpenConnections(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector takes memory of its own")
 	}
-	f := newFlooded(t, nil)
-	capable := option.MPCapable{Form: option.CapableSyn, Version: 1, Flags: option.HMACSHA256}
-	size := f.measure(&f.host.halfOpen, 443, slices.Repeat([]option.Option{capable}, 3000)...)
-	t.Logf("a half-open connection takes %d bytes", size)
-	require.Less(t, size, maxHalfOpenSize)
+	simnet.Test(t, simnet.Config{}, func(t *testing.T, w *simnet.World) {
+		f := newFlooded(t, w)
+		capable := option.MPCapable{Form: option.CapableSyn, Version: 1, Flags: option.HMACSHA256}
+		size := f.measure(&f.host.halfOpen, 443, slices.Repeat([]option.Option{capable}, 3000)...)
+		t.Logf("a half-open connection takes %d bytes", size)
+		require.Less(t, size, maxHalfOpenSize)
+	})
 }
 
 // 8684-3.2-20: the same for joins, with a listener at their port and without.
@@ -112,18 +116,20 @@ func TestSizeOfHalfOpenJoins(t *testing.T) {
 		t.Skip("the race detector takes memory of its own")
 	}
 	for _, port := range []uint16{443, 9} {
-		f := newFlooded(t, nil)
-		var joins []option.Option
-		for range 3000 / maxHalfOpenJoins {
-			c, err := f.host.register(pathmgr.Server)
-			require.NoError(t, err)
-			c.phase, c.shared.Mode = open, subflow.MPTCP
-			join := option.JoinSyn{Token: c.shared.LocalKey.Token(), ID: 1}
-			joins = append(joins, slices.Repeat([]option.Option{join}, maxHalfOpenJoins)...)
-		}
-		size := f.measure(&f.host.halfOpenJoins, port, joins...)
-		t.Logf("a half-open join to port %d takes %d bytes", port, size)
-		require.Less(t, size, maxHalfOpenSize)
-		require.Zero(t, f.host.Counters()["JoinHalfOpenDrop"])
+		simnet.Test(t, simnet.Config{}, func(t *testing.T, w *simnet.World) {
+			f := newFlooded(t, w)
+			var joins []option.Option
+			for range 3000 / maxHalfOpenJoins {
+				c, err := f.host.register(pathmgr.Server)
+				require.NoError(t, err)
+				c.phase, c.shared.Mode = open, subflow.MPTCP
+				join := option.JoinSyn{Token: c.shared.LocalKey.Token(), ID: 1}
+				joins = append(joins, slices.Repeat([]option.Option{join}, maxHalfOpenJoins)...)
+			}
+			size := f.measure(&f.host.halfOpenJoins, port, joins...)
+			t.Logf("a half-open join to port %d takes %d bytes", port, size)
+			require.Less(t, size, maxHalfOpenSize)
+			require.Zero(t, f.host.Counters()["JoinHalfOpenDrop"])
+		})
 	}
 }
