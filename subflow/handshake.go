@@ -13,6 +13,11 @@ import (
 // (8684-3.1-33), unless Shared.CapableSYNs says otherwise.
 const DefaultCapableSYNs = 3
 
+// minSYNPause is how long a SYN has to wait for its answer before another one says that there
+// is none. The endpoint sends it again at once when a segment with a wrong number comes, which
+// anyone can send.
+const minSYNPause = 500 * time.Millisecond
+
 // synOut notes what the SYN or SYN/ACK of the endpoint says and returns the option
 // that is to ride on it, or nil.
 func (f *Subflow) synOut(now time.Time, t packet.TCP) option.Option {
@@ -50,7 +55,11 @@ func (f *Subflow) synOut(now time.Time, t packet.TCP) option.Option {
 	if f.Shared.Mode == Plain {
 		return nil
 	}
-	if f.synCount > f.Shared.capableSYNs() {
+	if f.synCount == 1 || now.Sub(f.capableAt) >= minSYNPause {
+		f.capableAt = now
+		f.capableSYNs++
+	}
+	if f.capableSYNs > f.Shared.capableSYNs() {
 		f.capableIgnored = true
 		f.Shared.MIB.Add(mib.MPCapableSYNTXDrop)
 		f.fallback(now, "SYNs with MP_CAPABLE stayed unanswered")
@@ -304,7 +313,7 @@ func (f *Subflow) thirdOption() option.Option {
 // thirdIn handles the first segment after our SYN/ACK. It reports whether the segment
 // may go on.
 func (f *Subflow) thirdIn(now time.Time, t packet.TCP, set *option.Set) bool {
-	if t.Flags()&packet.FlagACK == 0 || seq.SSN(t.Ack()).Less(f.iss.Add(1)) || seq.SSN(t.Seq()) != f.irs.Add(1) {
+	if t.Flags()&packet.FlagACK == 0 || seq.SSN(t.Ack()) != f.iss.Add(1) || seq.SSN(t.Seq()) != f.irs.Add(1) {
 		// Not the third packet: data that overtook it is as good once it comes again.
 		return false
 	}

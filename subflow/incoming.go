@@ -64,22 +64,27 @@ func (f *Subflow) translateIn(t packet.TCP) {
 func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *option.Set) bool {
 	at, ack := seq.SSN(t.Seq()), seq.SSN(t.Ack())
 	payload := p.Head[t.HeaderLen():min(t.TotalLen(), len(p.Head))]
-	sentEnd := seq.SSN(f.sender.SentEnd())
-	f.lastIn = now
-	if t.Flags()&packet.FlagACK == 0 || f.sndMax(sentEnd).Less(ack) {
-		return false // acknowledges what was never sent (RFC 5961 section 5)
-	}
+	end := at.Add(len(payload))
 	fin := t.Flags()&packet.FlagFIN != 0
-	if f.advEdge.Less(at) {
+	switch {
+	case t.Flags()&packet.FlagACK == 0:
+		return false
+	case f.sndMax(seq.SSN(f.sender.SentEnd())).Less(ack) || f.sender.TooOld(t.Ack()):
+		f.challenge(now) // acknowledges what was never sent, or long ago (RFC 5961 section 5)
+		return false
+	case f.advEdge.Less(at) && len(payload) > 0:
 		f.SendAck(now) // beyond the window (RFC 9293 section 3.10.7.4)
 		return false
-	}
-	if at.Add(len(payload)).Less(f.rcvNxt.Add(-staleSpan)) {
+	case f.advEdge.Less(at):
+		f.challenge(now)
+		return false
+	case end.Less(f.rcvNxt.Add(-staleSpan)):
 		f.translateIn(t)
 		return true // long past; the endpoint answers with an ACK
 	}
+	f.lastIn = now
 	if ts, ok := set.Timestamps(); ok && f.timestamps {
-		f.seen(at, ts.Val)
+		f.seen(at, end, ts.Val)
 	}
 	if f.state == PreEstablished && f.isFourth(set, len(payload)) {
 		f.state = Established // 8684-Q-26

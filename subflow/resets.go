@@ -47,11 +47,19 @@ func (f *Subflow) resetAcceptable(now time.Time, t packet.TCP) bool {
 	switch {
 	case at == f.rcvNxt || at == f.top && f.rcvNxt.Less(at):
 		return true
-	case f.rcvNxt.Less(at) && at.Less(f.advEdge) && now.Sub(f.challengedAt) >= challengePause:
+	case f.rcvNxt.Less(at) && at.Less(f.advEdge):
+		f.challenge(now)
+	}
+	return false
+}
+
+// challenge answers a segment that cannot be right with an ACK, which tells an honest peer how
+// things stand; not too often, since anyone can send such segments.
+func (f *Subflow) challenge(now time.Time) {
+	if now.Sub(f.challengedAt) >= challengePause {
 		f.challengedAt = now
 		f.SendAck(now)
 	}
-	return false
 }
 
 // sendRST sends a RST of the endpoint, with the reason if there is one. One without ACK

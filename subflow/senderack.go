@@ -69,12 +69,17 @@ type ackWork struct {
 	earlyEnd, dsackEnd uint64
 }
 
+// TooOld reports whether an acknowledgment lies further back than the peer's window ever reached:
+// no honest segment that is still under way has it (RFC 5961 section 5.2).
+func (s *Sender) TooOld(ack uint32) bool {
+	return s.offsetOf(ack) < int64(s.una)-int64(s.maxWindow)
+}
+
 // OnAck processes the acknowledgement, SACK blocks and window of a segment of the peer,
 // whether it carries data or not. Call Run after.
 func (s *Sender) OnAck(now time.Time, a *Ack) AckResult {
 	ack := s.offsetOf(a.Seq)
-	// RFC 9293 section 3.10.7.4, RFC 5961 section 5.2.
-	if s.closed || ack > int64(s.nxt) || ack < 0 || ack < int64(s.una)-int64(s.maxWindow) {
+	if s.closed || ack > int64(s.nxt) || ack < 0 || s.TooOld(a.Seq) {
 		return AckResult{}
 	}
 	w := &s.work

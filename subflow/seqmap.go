@@ -43,10 +43,11 @@ func (m *seqMap) tsNow(now time.Time) uint32 {
 	return m.tsOffset + uint32(now.Sub(m.tsEpoch)/time.Millisecond)
 }
 
-// seen keeps the peer's timestamp if the segment is the one to be echoed: at or before
-// what was acknowledged last, and not older (RFC 7323 section 4.3).
-func (m *seqMap) seen(at seq.SSN, tsval uint32) {
-	if at.LessEq(m.rcvNxt) && int32(tsval-m.tsRecent) >= 0 {
+// seen keeps the peer's timestamp if the segment from at to end is the one to be echoed: it
+// begins at or before what was acknowledged last, does not end before it, and is not older
+// (RFC 7323 section 4.3).
+func (m *seqMap) seen(at, end seq.SSN, tsval uint32) {
+	if at.LessEq(m.rcvNxt) && m.rcvNxt.LessEq(end) && int32(tsval-m.tsRecent) >= 0 {
 		m.tsRecent = tsval
 	}
 }

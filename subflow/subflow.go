@@ -60,9 +60,11 @@ type Subflow struct {
 	// capableIgnored: SYNs with MP_CAPABLE stayed unanswered, and plain ones were sent. plainSynAck:
 	// the newest SYN had none, so the answer has none (8684-3.1-31).
 	capableIgnored, plainSynAck bool
-	endpointUp                  bool   // the endpoint below has completed its handshake
-	dataAcked                   bool   // a DATA_ACK came with an ACK of data (joins)
-	thirdTS                     uint32 // timestamp of the third packet (joins that we open)
+	capableSYNs                 int       // sent so far, with some time between them
+	capableAt                   time.Time // when the last of them left
+	endpointUp                  bool      // the endpoint below has completed its handshake
+	dataAcked                   bool      // a DATA_ACK came with an ACK of data (joins)
+	thirdTS                     uint32    // timestamp of the third packet (joins that we open)
 
 	// Receiving. accounted is how far the bytes that the endpoint accepted have been
 	// handed to the connection by their mappings; it stops at an unmapped byte.

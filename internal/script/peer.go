@@ -77,6 +77,14 @@ func (p *Peer) Send(what string, parts ...Part) {
 	}
 }
 
+// Inject sends one segment in the peer's name, as an attacker would: the peer knows nothing of it.
+func (p *Peer) Inject(what string, parts ...Part) {
+	p.l.t.Helper()
+	next := p.sndNxt
+	p.Send(what, parts...)
+	p.sndNxt = next
+}
+
 // Want waits for the next segment and fails the test unless it has all parts.
 func (p *Peer) Want(what string, parts ...Part) *Segment {
 	p.l.t.Helper()
