@@ -69,17 +69,18 @@ type ackWork struct {
 	earlyEnd, dsackEnd uint64
 }
 
-// TooOld reports whether an acknowledgment lies further back than the peer's window ever reached:
-// no honest segment that is still under way has it (RFC 5961 section 5.2).
+// TooOld reports whether an acknowledgment lies so far back that no honest segment which is still
+// under way has it: further than the peer's window ever reached (RFC 5961 section 5.2), and further
+// than a proxy that acknowledges in the peer's stead may have run ahead of it.
 func (s *Sender) TooOld(ack uint32) bool {
-	return s.offsetOf(ack) < int64(s.una)-int64(s.maxWindow)
+	return s.offsetOf(ack) < int64(s.una)-int64(max(s.maxWindow, staleSpan))
 }
 
 // OnAck processes the acknowledgement, SACK blocks and window of a segment of the peer,
 // whether it carries data or not. Call Run after.
 func (s *Sender) OnAck(now time.Time, a *Ack) AckResult {
 	ack := s.offsetOf(a.Seq)
-	if s.closed || ack > int64(s.nxt) || ack < 0 || s.TooOld(a.Seq) {
+	if s.closed || ack > int64(s.nxt) || ack < 0 || ack < int64(s.una)-int64(s.maxWindow) {
 		return AckResult{}
 	}
 	w := &s.work

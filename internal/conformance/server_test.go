@@ -23,7 +23,7 @@ func TestServerAnswersWithItsVersionAndOneAlgorithm(t *testing.T) {
 	}
 }
 
-// 8684-3.1-22, -23, -26, -28, -31, 8684-E-01
+// 8684-3.1-22, -23, -26, -28, -31, 8684-Q-14, 8684-Q-23, 8684-E-01
 func TestServerAnswersPlainly(t *testing.T) {
 	for name, with := range map[string]Part{
 		"no option":        NoMPTCP,
@@ -33,6 +33,10 @@ func TestServerAnswersPlainly(t *testing.T) {
 		"version 0":        Option(option.MPCapable{Form: option.CapableSyn, Version: 0, Flags: 1}),
 		"SYN of version 0": Raw(0x1e, 12, 0x00, 0x01, 1, 2, 3, 4, 5, 6, 7, 8),
 		"form of an ACK":   Option(option.MPCapable{Form: option.CapableSynAck, Version: 1, Flags: 1}),
+		"5 bytes":          Raw(0x1e, 5, 0x01, 0x01, 0),
+		"3 bytes":          Raw(0x1e, 3, 0x01),
+		"20 bytes":         Raw(append([]byte{0x1e, 20, 0x01, 0x01}, make([]byte, 16)...)...),
+		"key as in v0":     Raw(append([]byte{0x1e, 12, 0x00, 0x01}, make([]byte, 8)...)...),
 	} {
 		t.Run(name, func(t *testing.T) {
 			Families(t, Options{}, func(t *testing.T, l *Lab) {
