@@ -40,6 +40,12 @@ var (
 	ErrHostClosed error = &connError{"host closed", net.ErrClosed}
 )
 
+// Why subflows end, in words for Info and the log.
+var (
+	errNoKeepAlive error = &connError{"no answer to keepalives", syscall.ETIMEDOUT}
+	errJoinTooLate error = &connError{"the connection has ended before it was open", net.ErrClosed}
+)
+
 // connError is a cause with a system error or a net error that it stands for.
 type connError struct {
 	text string

@@ -49,6 +49,7 @@ func (c *Conn) abort(byACK bool) {
 			c.beginFastClose(s)
 			break
 		}
+		c.logf("aborting", nil)
 		c.abortSubs(option.FastClose{ReceiverKey: c.shared.RemoteKey})
 		c.fail(errClosed)
 	}
@@ -58,7 +59,7 @@ func (c *Conn) abort(byACK bool) {
 // beginFastClose enters FASTCLOSE_WAIT (8684-3.5-02). c.mu is held.
 func (c *Conn) beginFastClose(s *sub) {
 	c.err, c.phase = errClosed, fastClosing
-	c.logf("fast close", s)
+	c.logf("aborting with MP_FASTCLOSE", s)
 	c.host.forgetToken(c)
 	c.closeAt, c.breakAt, c.pmAt = time.Time{}, time.Time{}, time.Time{}
 	for _, o := range c.liveList() {
@@ -80,7 +81,7 @@ func (c *Conn) serviceFastClose(now time.Time) {
 	switch {
 	case now.Before(w.at):
 	case w.again > maxFastCloses:
-		c.logf("fast close not answered", w.sub)
+		c.logf("MP_FASTCLOSE is not answered", w.sub)
 		c.die() // with a RST that carries MP_FASTCLOSE
 		return
 	default:
@@ -98,7 +99,7 @@ func (c *Conn) fastCloseIn(f *subflow.Subflow, o option.FastClose) {
 		return
 	}
 	c.host.mib.Add(mib.MPFastcloseRx)
-	c.logf("fast close of the peer", c.byFlow(f))
+	c.logf("peer aborts with MP_FASTCLOSE", c.byFlow(f))
 	switch c.phase {
 	case open:
 		c.abortSubs(option.Reset{Reason: option.ReasonUnspecified})

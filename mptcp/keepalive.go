@@ -1,7 +1,6 @@
 package mptcp
 
 import (
-	"syscall"
 	"time"
 
 	"github.com/gomptcp/gomptcp/option"
@@ -32,7 +31,7 @@ func (c *Conn) keepAlive(now time.Time) {
 		}
 		if s.aliveProbes == keepAliveProbes {
 			s.SetResetOption(option.Reset{Reason: option.ReasonPerformance, Transient: true})
-			c.resetSub(s, syscall.ETIMEDOUT)
+			c.resetSub(s, errNoKeepAlive)
 			return
 		}
 		s.SendProbe(now)

@@ -40,7 +40,7 @@ func (c *Conn) OnUsable(now time.Time, f *subflow.Subflow) {
 		return
 	}
 	s.settle()
-	c.logf("subflow up", s)
+	c.logUp(s)
 	c.breakAt = time.Time{}
 	if f.Kind == subflow.Join {
 		c.tell(s.upEvent())
@@ -113,6 +113,7 @@ func (c *Conn) checkDataFin() {
 	}
 	c.shared.RcvNxt = c.rx.fin.Add(1)
 	c.rx.eof, c.rx.ackDue = true, true
+	c.logf("peer's stream has ended", nil)
 	c.arrived()
 	c.checkFinished()
 }
@@ -125,6 +126,7 @@ func (c *Conn) OnPeerFin(_ time.Time, f *subflow.Subflow) {
 	}
 	if c.shared.Mode != subflow.MPTCP {
 		c.rx.eof = true
+		c.logf("peer's stream has ended", s)
 		c.arrived()
 		c.checkFinished()
 		return
@@ -159,7 +161,6 @@ func (c *Conn) OnReset(_ time.Time, f *subflow.Subflow, why *subflow.ResetError)
 	if s == nil {
 		return
 	}
-	c.logf("resetting subflow", s, slog.Any("why", why))
 	s.SetResetOption(option.Reset{Reason: why.Reason, Transient: why.Transient})
 	c.resetSub(s, why)
 }
@@ -187,7 +188,9 @@ func (c *Conn) OnPathMTU(_ time.Time, f *subflow.Subflow) {
 
 // OnFallback implements subflow.Owner.
 func (c *Conn) OnFallback(_ time.Time, f *subflow.Subflow) {
-	c.logf("plain TCP", c.byFlow(f), slog.String("reason", c.shared.FallbackReason))
+	if f.State() >= subflow.Established {
+		c.logf("fallback to plain TCP", c.byFlow(f), slog.String("reason", c.shared.FallbackReason))
+	}
 	c.shared.DataFinPending = false
 	c.host.forgetToken(c)
 }

@@ -74,7 +74,7 @@ func (c *Conn) tell(ev pathmgr.Event) {
 // noteRefused writes down what a path manager asked for in vain.
 func (c *Conn) noteRefused(a pathmgr.Action, err error) {
 	if err != nil {
-		c.logf("not done", nil, slog.String("action", fmt.Sprintf("%+v", a)), slog.Any("err", err))
+		c.logf("path manager asks in vain", nil, append([]any{slog.String("action", fmt.Sprintf("%+v", a))}, because(err)...)...)
 	}
 }
 
@@ -86,7 +86,7 @@ func (c *Conn) openSubflow(a pathmgr.Open) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.logf("no subflow", nil, slog.Any("local", a.Local), slog.Any("remote", a.Remote), slog.Any("err", err))
+	c.logf("cannot open subflow", nil, append([]any{slog.Any("from", a.Local), slog.Any("to", a.Remote)}, because(err)...)...)
 	c.tell(pathmgr.SubflowDown{Local: netip.AddrPortFrom(a.Local, 0), Remote: a.Remote, Err: err})
 	c.service(c.host.clock.Now())
 }
@@ -111,7 +111,6 @@ func (c *Conn) trySubflow(a pathmgr.Open) (*sub, error) {
 	s := c.newSub(subflow.Join, subflow.Opener, flowKey{ep.LocalAddr(), a.Remote}, link, a.Backup)
 	s.ep = ep
 	c.host.addFlow(s)
-	c.logf("opening subflow", s)
 	c.mu.Unlock()
 	ep.SetNotify(s.event)
 	if err := ep.Connect(a.Remote); err != nil {
@@ -201,16 +200,4 @@ func (c *Conn) linkUp(addrs []netip.Addr) {
 		c.tell(pathmgr.LocalAddrUp{Addr: a})
 	}
 	c.service(c.host.clock.Now())
-}
-
-// logf writes a line of the connection's story.
-func (c *Conn) logf(msg string, s *sub, args ...any) {
-	if c.log == nil {
-		return
-	}
-	args = append(args, slog.Any("local", c.local), slog.Any("remote", c.remote))
-	if s != nil {
-		args = append(args, slog.Int("subflow", int(s.ID)), slog.Any("from", s.Local), slog.Any("to", s.Remote))
-	}
-	c.log.Debug(msg, args...)
 }

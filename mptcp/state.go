@@ -2,7 +2,6 @@ package mptcp
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -30,6 +29,7 @@ func (c *Conn) finish() {
 		return
 	}
 	c.tx.finAsked = true
+	c.logf("ending our stream", nil)
 	c.tx.cond.Broadcast()
 	c.service(c.host.clock.Now())
 }
@@ -87,6 +87,9 @@ func (c *Conn) Wait(ctx context.Context) error {
 
 // finConfirmed: the peer has everything. c.mu is held.
 func (c *Conn) finConfirmed() {
+	if !c.tx.finAcked {
+		c.logf("our stream is confirmed to its end", nil)
+	}
 	c.tx.finAcked = true
 	c.tx.cond.Broadcast()
 	c.checkFinished()
@@ -99,13 +102,12 @@ func (c *Conn) checkFinished() {
 		return
 	}
 	c.phase = finished
-	c.logf("finished", nil)
 	c.host.forgetToken(c)
 	for _, s := range slices.Clone(c.subs) {
 		switch {
 		case s.down:
 		case s.ep == nil && s.State() < subflow.Established:
-			c.resetSub(s, errClosed) // a join that comes too late
+			c.resetSub(s, errJoinTooLate)
 		default:
 			c.act(s.closeWrite)
 		}
@@ -142,14 +144,14 @@ func (c *Conn) die() {
 		close(c.dialed)
 	}
 	c.phase = dead
-	c.logf("connection ended", nil, slog.Any("err", c.err))
+	c.logf("connection over", nil, because(c.err)...)
 	c.host.forgetToken(c)
 	c.host.forgetConn(c)
 	for _, s := range c.subs {
 		if !s.down {
 			s.end(c.err)
 			info := s.info()
-			info.State = "closed"
+			info.State, info.Reason = "closed", words(c.err)
 			c.addEnded(info)
 			s.Subflow.Close()
 			s.release = true

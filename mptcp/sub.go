@@ -69,6 +69,7 @@ func (c *Conn) newSub(kind subflow.Kind, role subflow.Role, key flowKey, link *n
 	c.nextID++
 	s.Subflow = subflow.New(cfg)
 	c.subs = append(c.subs, s)
+	c.logNew(s)
 	return s
 }
 
@@ -182,12 +183,10 @@ func (c *Conn) subDown(s *sub, err error) {
 	if s.withdrawn {
 		c.count(mib.RmSubflow)
 	}
-	c.logf("subflow down", s, slog.Any("err", err))
+	c.logf("subflow down", s, because(err)...)
 	info := s.info()
 	info.State = "closed"
-	if err != nil {
-		info.Reason = err.Error()
-	}
+	info.Reason = words(err)
 	c.addEnded(info)
 	if c.shared.Mode == subflow.MPTCP {
 		c.reinjectFrom(s.ID)
@@ -259,6 +258,7 @@ func (c *Conn) afterSubDown(err error) {
 		c.fail(ErrNoPath)
 	case c.breakAt.IsZero():
 		// Those that are being opened do not count: to a peer that is gone there may always be one.
+		c.logf("no subflow is left", nil, slog.Duration("wait", c.host.cfg.BreakTimeout))
 		c.breakAt = c.host.clock.Now().Add(c.host.cfg.BreakTimeout)
 	}
 }
