@@ -147,7 +147,7 @@ func TestInfo(t *testing.T) {
 		require.Equal(t, a.LocalToken, b.RemoteToken)
 		require.Equal(t, b.LocalToken, a.RemoteToken)
 		require.NotZero(t, a.LocalToken)
-		eventually(t, func() bool { return c.Info().BytesSent == 1<<20+1 }, "everything is confirmed")
+		eventually(t, func() bool { return c.Info().BytesAcked == 1<<20+1 }, "everything is confirmed")
 		require.EqualValues(t, 1<<20+1, s.Info().BytesReceived)
 		require.EqualValues(t, 1, a.BytesReceived)
 		require.Len(t, a.Subflows, 2)

@@ -35,7 +35,7 @@ func (m member) Dump(w io.Writer) {
 	m.h.mu.RUnlock()
 	for _, c := range conns {
 		info := c.Info()
-		fmt.Fprintf(w, "%v: mptcp %v, sent %d, received %d bytes\n", c, info.MPTCP, info.BytesSent, info.BytesReceived)
+		fmt.Fprintf(w, "%v: mptcp %v, sent %d, received %d bytes\n", c, info.MPTCP, info.BytesAcked, info.BytesReceived)
 		c.mu.Lock()
 		fmt.Fprintf(w, "  %d bytes to be placed, %d placed, window %d, %d to be placed again, next time %v\n",
 			c.tx.buf.End().Sub(c.tx.next), c.tx.next.Sub(c.shared.SndUna), c.tx.edge.Sub(c.tx.next), len(c.tx.reinject), c.timerAt)

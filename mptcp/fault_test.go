@@ -111,7 +111,7 @@ func TestCorruptingPath(t *testing.T) {
 			n, err := c.Write(want[sent : sent+64<<10])
 			require.NoError(t, err)
 			sent += n
-			eventually(t, func() bool { return reset() || c.Info().BytesSent == uint64(1+sent) }, "confirmed")
+			eventually(t, func() bool { return reset() || c.Info().BytesAcked == uint64(1+sent) }, "confirmed")
 		}
 		written := async(func() error {
 			_, err := c.Write(want[sent:])

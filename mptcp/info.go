@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gomptcp/gomptcp/internal/seq"
 	"github.com/gomptcp/gomptcp/subflow"
 )
 
@@ -14,16 +15,19 @@ type Info struct {
 	// MPTCP: the connection speaks Multipath TCP. False before the handshake has
 	// settled it and after a fallback to plain TCP.
 	MPTCP bool
-	// FallbackReason says in words why MPTCP is false; empty if it is true.
+	// FallbackReason says in words why MPTCP is false; empty if it is true or not yet settled.
 	FallbackReason string
 	// LocalToken and RemoteToken identify the connection in joins to this host and to
 	// the peer (RFC 8684 section 3.2). Zero for plain TCP.
 	LocalToken, RemoteToken uint32
 	// Checksum: DSS checksums are in use.
 	Checksum bool
-	// BytesSent is the number of stream bytes that the peer has confirmed (DATA_ACK);
-	// BytesReceived what has arrived in order.
-	BytesSent, BytesReceived uint64
+	// BytesWritten counts the stream bytes that Write has accepted, BytesSent those of them that
+	// were given to a subflow, BytesAcked those that the peer has confirmed (DATA_ACK).
+	BytesWritten, BytesSent, BytesAcked uint64
+	// BytesReceived counts the stream bytes that have arrived in order, BytesRead those that
+	// the application has read.
+	BytesReceived, BytesRead uint64
 	// BytesReinjected is the number of stream bytes sent again on another subflow.
 	BytesReinjected uint64
 	// Subflows has the subflows in the order of opening, the last 64 closed ones included.
@@ -66,8 +70,11 @@ type SubflowInfo struct {
 	BytesSent, BytesReceived, BytesAcked uint64
 	// Retransmits counts segments sent again on this subflow.
 	Retransmits uint64
-	// SRTT and MinRTT; 0 if not measured.
-	SRTT, MinRTT time.Duration
+	// SRTT, RTTVar and MinRTT; 0 if not measured.
+	SRTT, RTTVar, MinRTT time.Duration
+	// MSS is the payload of a full segment in bytes, MPTCP's options allowed for; 0 before the
+	// handshake has passed.
+	MSS int
 	// Cwnd and InFlight in bytes.
 	Cwnd, InFlight int
 	// DeliveryRate in bytes/s; 0 if not measured.
@@ -80,8 +87,11 @@ func (c *Conn) Info() Info {
 	defer c.mu.Unlock()
 	i := Info{
 		MPTCP: c.shared.Mode == subflow.MPTCP, FallbackReason: c.shared.FallbackReason, Checksum: c.shared.Checksum,
-		BytesSent:       uint64(c.shared.SndUna.Sub(c.shared.LocalIDSN.Add(1))),
-		BytesReceived:   c.received(),
+		BytesWritten:    c.sentBefore(c.tx.buf.End()),
+		BytesSent:       c.sentBefore(c.tx.next),
+		BytesAcked:      c.sentBefore(c.shared.SndUna),
+		BytesReceived:   c.received(c.dataEnd()),
+		BytesRead:       c.received(c.rx.read),
 		BytesReinjected: c.tx.reinjects,
 		Subflows:        append([]SubflowInfo(nil), c.ended...),
 	}
@@ -105,12 +115,15 @@ func (c *Conn) Info() Info {
 	return i
 }
 
-// received counts the stream bytes that have come in order.
-func (c *Conn) received() uint64 {
+// sentBefore counts the bytes of our stream before end.
+func (c *Conn) sentBefore(end seq.DSN) uint64 { return uint64(end.Sub(c.shared.LocalIDSN.Add(1))) }
+
+// received counts the bytes of the peer's stream before end.
+func (c *Conn) received(end seq.DSN) uint64 {
 	if c.phase == handshaking {
 		return 0
 	}
-	return uint64(c.dataEnd().Sub(c.rx.first))
+	return uint64(end.Sub(c.rx.first))
 }
 
 func (s *sub) info() SubflowInfo {
@@ -125,6 +138,7 @@ func (s *sub) info() SubflowInfo {
 	if snd := s.Sender(); snd != nil {
 		st := snd.Snapshot()
 		i.BytesSent, i.BytesAcked, i.Retransmits = st.BytesSent, st.BytesAcked, st.Retransmits
+		i.RTTVar, i.MSS = st.RTTVar, s.MSS()
 		i.SRTT, i.MinRTT, i.Cwnd, i.InFlight, i.DeliveryRate = st.SRTT, st.MinRTT, st.Cwnd, st.InFlight, st.DeliveryRate
 	}
 	return i

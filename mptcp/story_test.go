@@ -126,6 +126,9 @@ func TestStory(t *testing.T) {
 		time.Sleep(time.Second)
 		require.NoError(t, c.CloseWrite())
 		sendAll(t, d, c, 1000)
+		time.Sleep(time.Second)
+		requireCounts(t, c, 2<<20, 1000)
+		requireCounts(t, d, 1000, 2<<20)
 		require.NoError(t, d.Close())
 		require.NoError(t, c.Close())
 		require.NoError(t, c.Wait(context.Background()))
@@ -168,6 +171,35 @@ func TestStory(t *testing.T) {
 			"connection over",
 		)
 	})
+}
+
+// requireCounts: all that was written has gone all the way.
+func requireCounts(t *testing.T, c *Conn, out, in uint64) {
+	t.Helper()
+	i := c.Info()
+	require.Equal(t, [5]uint64{out, out, out, in, in}, [5]uint64{i.BytesWritten, i.BytesSent, i.BytesAcked, i.BytesReceived, i.BytesRead})
+}
+
+// What Info counts while the peer's window is shut, over MPTCP and over plain TCP.
+func TestInfoCounts(t *testing.T) {
+	for _, plain := range []bool{false, true} {
+		simnet.Test(t, simnet.Config{Seed: 1, Deadline: time.Hour}, func(t *testing.T, w *simnet.World) {
+			s := newTold(t, w, Config{DisableMPTCP: plain}, Config{ReceiveBuffer: 50_000})
+			c, d := s.connect(t)
+			sendAll(t, c, d, 1000)
+			_, err := c.Write(make([]byte, 200_000))
+			require.NoError(t, err)
+			time.Sleep(time.Minute)
+			i, j := c.Info(), d.Info()
+			require.EqualValues(t, 201_000, i.BytesWritten)
+			require.InDelta(t, 51_000, i.BytesSent, 3000)
+			require.InDelta(t, i.BytesSent, i.BytesAcked, 3000)
+			require.Equal(t, i.BytesAcked, j.BytesReceived)
+			require.EqualValues(t, 1000, j.BytesRead)
+			require.InDelta(t, 1440, i.Subflows[0].MSS, 40)
+			require.Positive(t, i.Subflows[0].RTTVar)
+		})
+	}
 }
 
 // A server without MPTCP; a path that removes options after the handshake; a server whose last

@@ -44,7 +44,7 @@ func TestTransferBothWaysAtOnce(t *testing.T) {
 				info := c.Info()
 				require.Equal(t, tc.mptcp, info.MPTCP, info.FallbackReason)
 				require.Equal(t, tc.mptcp, s.Info().MPTCP)
-				require.EqualValues(t, n, info.BytesSent)
+				require.EqualValues(t, n, info.BytesAcked)
 				require.EqualValues(t, n, info.BytesReceived)
 				if tc.mptcp {
 					require.Len(t, info.Subflows, tc.setup.paths)

@@ -165,7 +165,7 @@ func watchIdle(ctx context.Context, cancel context.CancelCauseFunc, conn *mptcp.
 			return
 		case now := <-tick.C:
 			info := conn.Info()
-			if n := info.BytesSent + info.BytesReceived; n != moved {
+			if n := info.BytesAcked + info.BytesReceived; n != moved {
 				moved, since = n, now
 			} else if now.Sub(since) >= idle {
 				cancel(fmt.Errorf("nothing moved for %v (-timeout)", idle))

@@ -49,7 +49,7 @@ func newStats(info mptcp.Info, ended error) stats {
 		Token:           fmt.Sprintf("%08x", info.LocalToken),
 		RemoteToken:     fmt.Sprintf("%08x", info.RemoteToken),
 		Checksum:        info.Checksum,
-		BytesSent:       info.BytesSent,
+		BytesSent:       info.BytesAcked,
 		BytesReceived:   info.BytesReceived,
 		BytesReinjected: info.BytesReinjected,
 		Subflows:        []subflowStats{},

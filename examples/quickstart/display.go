@@ -108,7 +108,7 @@ func (d *display) progress(now time.Time) {
 			fmt.Fprintf(&line, " %s", bar(rate/p.rate, 12))
 		}
 	}
-	fmt.Fprintf(&line, "   %5.1f of %.1f MB", float64(info.BytesSent)/1e6, float64(d.size)/1e6)
+	fmt.Fprintf(&line, "   %5.1f of %.1f MB", float64(info.BytesAcked)/1e6, float64(d.size)/1e6)
 	d.last, d.acked = now, acked
 	if d.terminal {
 		fmt.Fprint(d.out, clearLine+line.String())

@@ -30,7 +30,7 @@ func TestNonsenseIsIgnored(t *testing.T) {
 				p, conn := connected(l)
 				p.Send("nonsense", ACK, with)
 				p.Never("no reset", second, RST|ACK)
-				require.Zero(t, conn.Info().BytesSent)
+				require.Zero(t, conn.Info().BytesAcked)
 				carriesOn(l, p, conn)
 			})
 		})

@@ -96,7 +96,7 @@ func TestDataAckOnlyWhenItAdvances(t *testing.T) {
 		first.Send("all acknowledged at once", ACK, DataAck(16))
 		first.Send("an ACK without news and without DATA_ACK", ACK)
 		l.Sleep(second)
-		require.EqualValues(t, 15, conn.Info().BytesSent)
+		require.EqualValues(t, 15, conn.Info().BytesAcked)
 		require.True(t, conn.Info().MPTCP)
 		first.Forget()
 		first.Never("nothing is sent again", second, SomeData)
@@ -132,7 +132,7 @@ func TestDataAckBelongsToTheConnection(t *testing.T) {
 		first.Await("data", ACK, Data("hello"), Map(1, 1, 5))
 		p.Send("DATA_ACK on the other subflow", ACK, DataAck(6))
 		l.Sleep(2 * Delay)
-		require.EqualValues(t, 5, conn.Info().BytesSent)
+		require.EqualValues(t, 5, conn.Info().BytesAcked)
 	})
 }
 

@@ -50,7 +50,7 @@ func TestOwnNumbersWrap(t *testing.T) {
 			require.Equal(t, uint32(0), l.HostDSN(50).Low())
 			confirmed := func(n int) {
 				l.Sleep(2 * Delay)
-				require.EqualValues(t, n, conn.Info().BytesSent)
+				require.EqualValues(t, n, conn.Info().BytesAcked)
 			}
 			p.Send("before the wrap", ACK, AckNo(41), DataAck(41))
 			confirmed(40)

@@ -212,7 +212,7 @@ func (n *network) begin(x *line, e pathEvent) {
 // the client has had a DATA_ACK it may not open another one (8684-3.1).
 func (n *network) established() bool {
 	for _, p := range n.pairs {
-		if i := p[0].Info(); i.BytesSent == 0 && i.BytesReceived == 0 {
+		if i := p[0].Info(); i.BytesAcked == 0 && i.BytesReceived == 0 {
 			return false
 		}
 	}
