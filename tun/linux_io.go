@@ -42,6 +42,10 @@ func (d *Linux) Read(pkts []Packet) (int, error) {
 		return r.n, nil // an error shows again next time
 	case err == nil:
 		err = r.err
+	default:
+		// While an interface goes it is in error for Go's poller, which says "not pollable", and a
+		// read may still say that there is nothing.
+		err = fmt.Errorf("%w: %w", unix.ENODEV, err)
 	}
 	if d.gone(err) {
 		return 0, d.closedError(err)
