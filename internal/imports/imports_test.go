@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -207,4 +208,36 @@ func timeFunctions(t *testing.T, file string) (names []string) {
 		return true
 	})
 	return names
+}
+
+// realTime are the packages whose tests may depend on real time: those against the kernel,
+// and those that measure.
+var realTime = []string{"internal/interop", "internal/bench", "internal/bench/..."}
+
+// Tests wait in virtual time: whoever waits by package time in a test needs a bubble or a
+// simulated world. testify's Eventually polls in real time.
+func TestNoTestWaitsInRealTime(t *testing.T) {
+	bubbles := []string{"testing/synctest", module + "/tun/simnet", module + "/internal/script"}
+	waits := []string{"Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick", "Since", "Until"}
+	for _, p := range packages(t, "linux") {
+		if matchesAny(p.name, realTime) {
+			continue
+		}
+		virtual := slices.ContainsFunc(slices.Concat(p.TestImports, p.XTestImports), func(imported string) bool {
+			return slices.Contains(bubbles, imported)
+		})
+		for _, file := range slices.Concat(p.TestGoFiles, p.XTestGoFiles) {
+			path := filepath.Join(p.Dir, file)
+			for _, f := range timeFunctions(t, path) {
+				if slices.Contains(waits, f) && !virtual {
+					t.Errorf("%s: time.%s in %s, and no test there runs in virtual time", p.name, f, file)
+				}
+			}
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			if strings.Contains(string(text), "require.Eventually"+"(") || strings.Contains(string(text), "assert.Eventually"+"(") {
+				t.Errorf("%s: Eventually in %s polls in real time", p.name, file)
+			}
+		}
+	}
 }
