@@ -46,10 +46,16 @@
 // first left out (its unacknowledged data is sent elsewhere) and given up later. A
 // connection without any subflow waits for one for Config.BreakTimeout.
 //
+// # What a peer can make a host hold
+//
+// Everything is bounded: docs/limits.md has the list. Config.MaxHalfOpen bounds handshakes that are not
+// completed, Config.MaxSubflows, MaxAnnounced and ReceiveBuffer what a connection holds.
+//
 // # Where the RFC is
 //
 //	keys, MP_CAPABLE, fallback     section 3.1, 3.7   subflow/handshake.go
-//	MP_JOIN                        section 3.2        subflow/handshake.go, hook.go
+//	MP_JOIN                        section 3.2        subflow/handshake.go, hook.go, halfopen.go
+//	heuristics                     section 3.9        blackhole.go
 //	mappings, DATA_ACK, windows    section 3.3.1-5    subflow/incoming.go, subflow/outgoing.go
 //	reinjection                    section 3.3.6      placed.go, service.go
 //	DATA_FIN, closing              section 3.3.3      state.go, service.go
