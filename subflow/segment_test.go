@@ -507,3 +507,28 @@ func TestSACKIsHidden(t *testing.T) {
 	require.Zero(t, n)
 	require.Equal(t, right.Sub(left), p.f.Sender().board.sackedBytes)
 }
+
+// RFC 7323 section 4.3, 8684-3-03: the timestamp of a segment that TCP does not accept, or of
+// one that is old, is not echoed; nor does such a segment count as a sign of life.
+func TestTimestampsOfSegmentsOutOfPlace(t *testing.T) {
+	const future, past = 1 << 30, 0xf0000000
+	for name, s := range map[string]seg{
+		"beyond the window":        {seq: peerISS + 1 + 1<<28, ack: ourISS + 1},
+		"before the window":        {seq: past, ack: ourISS + 1},
+		"acknowledges unsent data": {seq: peerISS + 6, ack: ourISS + 1000},
+		"acknowledges the past":    {seq: peerISS + 6, ack: past},
+		"old":                      {seq: peerISS + 2, ack: ourISS + 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := opened(t, setup{role: Responder})
+			p.in(seg{flags: packet.FlagACK, seq: peerISS + 1, ack: ourISS + 1, payload: "hello", opts: []option.Option{p.mapping(0, 0, 5, "hello")}})
+			p.endpoint(packet.FlagACK, ourISS+1, peerISS+6)
+			echoed, alive := p.f.tsRecent, p.f.LastReceived()
+			p.wait(time.Second)
+			s.flags, s.tsval = packet.FlagACK, p.f.tsRecent+future
+			p.in(s)
+			require.Equal(t, echoed, p.f.tsRecent)
+			require.Equal(t, name != "old", alive.Equal(p.f.LastReceived()))
+		})
+	}
+}
