@@ -1,12 +1,15 @@
 package soak
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/gomptcp/gomptcp/mptcp"
 	"github.com/gomptcp/gomptcp/tun/simnet"
 )
 
@@ -32,6 +35,9 @@ const (
 	remove    byHandKind = "remove"
 	backup    byHandKind = "backup"
 	notBackup byHandKind = "no backup"
+	add       byHandKind = "add"
+	withdraw  byHandKind = "withdraw"
+	announce  byHandKind = "announce"
 )
 
 // extend adds to a scenario what was thought of later. It draws from dice of its own, so that
@@ -50,11 +56,19 @@ func (s *scenario) extend() {
 	s.furtherSettings(d)
 	if d.chance(25) {
 		for range 1 + d.IntN(4) {
-			kind := pick(d, remove, backup, notBackup)
-			if kind == remove && (!s.mayLoseSubflows() || s.losesSubflows()) {
-				kind = backup
+			h := byHand{at: d.between(0, 5*time.Second), side: d.IntN(2), number: d.IntN(8), kind: pick(d, remove, backup, notBackup, add, withdraw, announce)}
+			if h.kind == withdraw || h.kind == announce {
+				h.side = 1
 			}
-			s.byHand = append(s.byHand, byHand{at: d.between(0, 5*time.Second), side: d.IntN(2), number: d.IntN(8), kind: kind})
+			if (h.kind == remove || h.kind == withdraw) && (!s.mayLoseSubflows() || s.losesSubflows()) {
+				h.kind = backup
+			}
+			s.byHand = append(s.byHand, h)
+		}
+	}
+	if d.chance(6) {
+		for i := range s.conns {
+			s.conns[i].ending = severed
 		}
 	}
 }
@@ -102,6 +116,12 @@ func (s *scenario) furtherPath(d dice, number int) {
 			}
 		}
 	}
+	if d.chance(5) {
+		p.there.Reorder, p.there.ReorderBy = d.Float64()*0.05, d.between(0, time.Second)
+	}
+	if d.chance(25) {
+		p.dropThere, p.dropBack = d.IntN(10), d.IntN(10)
+	}
 	switch k := d.IntN(100); {
 	case k < 8:
 		p.rates = newRates(d)
@@ -124,6 +144,9 @@ func (s *scenario) furtherPath(d dice, number int) {
 	}
 	if !s.mayLoseSubflows() {
 		return
+	}
+	if number > 0 && p.box == noBox && d.chance(8) {
+		p.box = coalesce
 	}
 	if p.box == nat && d.chance(40) {
 		p.events = append(p.events, newEvent(d, natRestart))
@@ -191,11 +214,19 @@ func (a serverAddr) address(k int) netip.Prefix {
 	return netip.MustParsePrefix(fmt.Sprintf("198.51.%d.1/24", 100+k))
 }
 
-// atHand lets one end do something to a subflow of each connection. That there is no such
+// atHand lets one end do something to its paths in each connection. That there is no such
 // subflow any more, or no MPTCP, is fine.
 func (n *network) atHand(h byHand) {
 	for _, pair := range n.pairs {
 		c := pair[h.side]
+		switch h.kind {
+		case withdraw, announce:
+			n.announceAtHand(c, h)
+			continue
+		case add:
+			n.addAtHand(c, h)
+			continue
+		}
 		var alive []uint32
 		for _, f := range c.Info().Subflows {
 			if f.State == "established" {
@@ -211,6 +242,32 @@ func (n *network) atHand(h byHand) {
 			_ = c.RemoveSubflow(id)
 		case backup, notBackup:
 			_ = c.SetBackup(id, h.kind == backup)
+		}
+	}
+}
+
+// announceAtHand withdraws or announces one of the server's further addresses.
+func (n *network) announceAtHand(c *mptcp.Conn, h byHand) {
+	if len(n.scenario.servers) == 0 {
+		return
+	}
+	k := h.number % len(n.scenario.servers)
+	a := n.scenario.servers[k].address(k).Addr()
+	if h.kind == withdraw {
+		_ = c.Withdraw(a)
+	} else {
+		_ = c.Announce(netip.AddrPortFrom(a, 443))
+	}
+}
+
+// addAtHand opens a subflow more. Most often there is one from there already.
+func (n *network) addAtHand(c *mptcp.Conn, h byHand) {
+	remote := c.RemoteAddr().(*net.TCPAddr).AddrPort()
+	for _, a := range n.client(h.number % len(n.paths)) {
+		if a.Addr().Is4() == remote.Addr().Is4() && h.side == 0 {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			_, _ = c.AddSubflow(ctx, a.Addr(), remote, h.number%2 == 0)
+			cancel()
 		}
 	}
 }

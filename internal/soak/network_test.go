@@ -18,6 +18,7 @@ type network struct {
 	*scenario
 	w     *simnet.World
 	hosts [2]*mptcp.Host
+	last  *simnet.Link // from the hub to the server
 	// The lines of the client, one for each path, and those of the server's further addresses, nil for one
 	// that has none of its own.
 	paths, servers []*line
@@ -56,6 +57,7 @@ func (s *scenario) build(w *simnet.World) (*network, error) {
 		}
 	}
 	last := w.Connect(hub, nodes[1], s.last, s.last)
+	n.last = last
 	first := []netip.Prefix{netip.PrefixFrom(s.server(), 24)}
 	for k, a := range s.servers {
 		if !a.own {
@@ -70,6 +72,8 @@ func (s *scenario) build(w *simnet.World) (*network, error) {
 		x := &line{link: l, host: n.hosts[0], device: l.A, addrs: s.client(i), there: p.there, back: p.back, initial: i == 0}
 		n.paths = append(n.paths, x)
 		x.place(p.box, i)
+		l.There.Through(simnet.DropNth(p.dropThere, nil))
+		l.Back.Through(simnet.DropNth(p.dropBack, nil))
 		if p.trace != nil {
 			l.There.Follow(p.trace)
 			l.Back.Follow(p.trace)
@@ -137,6 +141,9 @@ func (x *line) place(b box, path int) {
 			n.Out(p, b)
 		})
 		back(n.In)
+	case coalesce:
+		there(simnet.CoalesceSegments(9000, 5*time.Millisecond))
+		back(simnet.CoalesceSegments(1400, time.Millisecond))
 	case shift:
 		x := simnet.ShiftSequence{By: 0x12345678, ByBack: 0xfedcba98}
 		there(x.There)
@@ -163,6 +170,16 @@ func (x *line) place(b box, path int) {
 		there(simnet.StripMPTCP(nil))
 		back(simnet.StripMPTCP(nil))
 	}
+}
+
+// sever takes all links down.
+func (n *network) sever() {
+	for _, x := range append(append([]*line(nil), n.paths...), n.servers...) {
+		if x != nil {
+			x.link.Down()
+		}
+	}
+	n.last.Down()
 }
 
 // schedule lets what the scenario has in store happen, from now on.
@@ -258,7 +275,7 @@ type judges struct {
 }
 
 func newJudges(s *scenario) *judges {
-	j := &judges{client: tracecheck.New(), server: tracecheck.New(), sendersOnly: s.corrupts(), stripped: s.strips()}
+	j := &judges{client: tracecheck.New(), server: tracecheck.New(), sendersOnly: s.corrupts(), stripped: s.strips() || s.hasBox(coalesce)}
 	if j.sendersOnly {
 		j.server = j.client
 	}

@@ -37,6 +37,8 @@ type path struct {
 	rates []simnet.RateStep // instead of one rate
 	trace *simnet.Trace     // likewise
 	late  time.Duration     // when the device is there
+	// The packets of these numbers are lost, if there are such, counted from 1.
+	dropThere, dropBack int
 }
 
 // settings are a host's, 0 being the client's.
@@ -65,6 +67,7 @@ const (
 	stripThere   box = "all stripped there"
 	stripBack    box = "all stripped back"
 	stripAllWays box = "all stripped"
+	coalesce     box = "segments coalesced" // which loses mappings
 )
 
 // strips reports whether the box takes options away.
@@ -103,6 +106,7 @@ const (
 	aborted   ending = "aborted"     // one side aborts
 	abandoned ending = "abandoned"   // one side closes while the other sends
 	vanished  ending = "host closed" // one host is closed
+	severed   ending = "severed"     // all links go down for good
 )
 
 // traffic is one connection's.
@@ -344,8 +348,8 @@ func (s *scenario) String() string {
 	}
 	for i, p := range s.paths {
 		fmt.Fprintf(&b, "  path %d: %s\n    there %+v\n    back  %+v\n", i, p.box, p.there, p.back)
-		if p.rates != nil || p.trace != nil || p.late > 0 {
-			fmt.Fprintf(&b, "    rates %v, trace %v, there after %v\n", p.rates, p.trace != nil, p.late)
+		if p.rates != nil || p.trace != nil || p.late > 0 || p.dropThere+p.dropBack > 0 {
+			fmt.Fprintf(&b, "    rates %v, trace %v, there after %v, lost %d %d\n", p.rates, p.trace != nil, p.late, p.dropThere, p.dropBack)
 		}
 		tell(&b, p.events)
 	}

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
-	"sync"
 	"testing"
 	"time"
 
@@ -59,11 +58,11 @@ func (s *scenario) play(w *simnet.World) error {
 	}
 	n.schedule()
 	errs := make([]error, len(s.conns))
-	var busy sync.WaitGroup
+	busy := starter{w: w}
 	for i, t := range s.conns {
-		busy.Go(func() { errs[i] = n.transfer(t, n.pairs[i], i) })
+		busy.start(func() { errs[i] = n.transfer(t, n.pairs[i], i) })
 	}
-	busy.Wait()
+	busy.wait()
 	for i := range n.pairs {
 		errs = append(errs, n.mode(n.pairs[i], i))
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gomptcp/gomptcp/mptcp"
+	"github.com/gomptcp/gomptcp/tun/simnet"
 )
 
 // side is one end of a connection at work. Each of its fields is written by one
@@ -89,21 +90,37 @@ func (s *side) read(peer byte) {
 	}
 }
 
+// starter starts goroutines, one after the other: those of a go statement would race.
+type starter struct {
+	w    *simnet.World
+	busy sync.WaitGroup
+}
+
+func (s *starter) start(f func()) {
+	s.busy.Add(1)
+	s.w.At(s.w.Elapsed(), func() {
+		defer s.busy.Done()
+		f()
+	})
+}
+
+func (s *starter) wait() { s.busy.Wait() }
+
 // transfer runs one connection to its end.
 func (n *network) transfer(t traffic, conns [2]*mptcp.Conn, number int) error {
 	var s [2]*side
 	for i := range s {
 		s[i] = &side{stream: t.side[i], name: fmt.Sprintf("connection %d, side %d", number, i), conn: conns[i], pattern: byte(17*number + 5*i), wrote: make(chan struct{})}
 	}
-	var busy sync.WaitGroup
+	busy := starter{w: n.w}
 	for i := range s {
-		busy.Go(s[i].write)
-		busy.Go(func() { s[i].read(s[1-i].pattern) })
+		busy.start(s[i].write)
+		busy.start(func() { s[i].read(s[1-i].pattern) })
 	}
 	var stop func()
 	switch t.ending {
 	case oneWay:
-		busy.Go(func() {
+		busy.start(func() {
 			<-s[0].wrote
 			if s[0].writeErr == nil {
 				s[0].writeErr = conns[0].Close()
@@ -113,13 +130,15 @@ func (n *network) transfer(t traffic, conns [2]*mptcp.Conn, number int) error {
 		stop = func() { _ = conns[t.by].Abort() }
 	case abandoned:
 		stop = func() { _ = conns[t.by].Close() }
+	case severed:
+		stop = n.sever
 	case vanished:
 		stop = func() { _ = n.hosts[t.by].Close() }
 	}
 	if stop != nil {
 		n.w.At(n.w.Elapsed()+t.at, stop)
 	}
-	busy.Wait()
+	busy.wait()
 	return errors.Join(n.judge(t, s), n.finish(t, s))
 }
 
