@@ -24,6 +24,7 @@ var errClosedByPeer = errors.New("closed by the peer in mid-stream")
 func (c *Conn) OnTCPEstablished(now time.Time, f *subflow.Subflow) {
 	s := c.byFlow(f)
 	s.readPos, s.hasPos = s.ReadStart(), true
+	s.giveUpAt = time.Time{}
 	if f.Kind == subflow.Join && f.Role == subflow.Opener {
 		s.thirdAt = now.Add(thirdRTO)
 	}

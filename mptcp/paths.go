@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/gomptcp/gomptcp/internal/netstack"
 	"github.com/gomptcp/gomptcp/option"
@@ -14,6 +15,11 @@ import (
 
 // initialID is the ID of the initial subflow.
 const initialID = 1
+
+// joinTimeout is how long a SYN of a join may go unanswered, with its repetitions: longer than
+// any path that is of use (it is sent after 0, 1, 3 and 7 s), and not so long that addresses which
+// cannot be reached keep the places of others.
+const joinTimeout = 12 * time.Second
 
 // checkEstablished tells the path manager, once, that further subflows may be opened
 // (8684-3.1-18), and then what the peer did before.
@@ -111,6 +117,9 @@ func (c *Conn) trySubflow(a pathmgr.Open) (*sub, error) {
 	s := c.newSub(subflow.Join, subflow.Opener, flowKey{ep.LocalAddr(), a.Remote}, link, a.Backup)
 	s.ep = ep
 	c.host.addFlow(s)
+	now := c.host.clock.Now()
+	s.giveUpAt = now.Add(joinTimeout)
+	c.arm(now)
 	c.mu.Unlock()
 	ep.SetNotify(s.event)
 	if err := ep.Connect(a.Remote); err != nil {

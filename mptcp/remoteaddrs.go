@@ -69,7 +69,7 @@ func (c *Conn) contradicts(id option.AddrID, a netip.Addr) bool {
 // before. It reports false when there is no room.
 func (c *Conn) remember(r remoteAddr) bool {
 	for i, o := range c.remotes {
-		if o.id == r.id || o.addr.Addr() == r.addr.Addr() {
+		if o.id == r.id || o.addr == r.addr {
 			c.remotes[i] = r
 			return true
 		}

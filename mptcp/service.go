@@ -1,6 +1,7 @@
 package mptcp
 
 import (
+	"syscall"
 	"time"
 
 	"github.com/gomptcp/gomptcp/internal/mib"
@@ -211,6 +212,10 @@ func (c *Conn) dueTimers(now time.Time) {
 		c.tell(pathmgr.Timer{})
 	}
 	for _, s := range c.subs {
+		if !s.down && due(s.giveUpAt) {
+			c.subDown(s, syscall.ETIMEDOUT)
+			return
+		}
 		if s.down || !due(s.thirdAt) {
 			continue
 		}
@@ -268,6 +273,7 @@ func (c *Conn) nextTime() (at time.Time) {
 		if !s.down {
 			add(s.next)
 			add(s.thirdAt)
+			add(s.giveUpAt)
 			add(s.aliveAt)
 			add(s.liveness.at)
 		}

@@ -32,6 +32,7 @@ type sub struct {
 	hasPos      bool
 	late        rangeset.Set[seq.SSN] // unread bytes of which another copy came first, see copies.go
 	next        time.Time             // when the sender wants to run
+	giveUpAt    time.Time             // when the SYN of a join has waited long enough
 	thirdAt     time.Time             // when the third packet of a join is sent again
 	thirds      int
 	stale       bool

@@ -109,7 +109,7 @@ func TestMisleadingAnnouncements(t *testing.T) {
 		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), 443)
 		c.event(RemoteAddrUp{2, addr})
 		for _, o := range c.opened {
-			c.failed(o.Local.String(), o.Remote.String())
+			c.event(SubflowDown{ID: 77, Local: netip.AddrPortFrom(o.Local, 50001), Remote: o.Remote, Err: errLost})
 			total++
 		}
 		c.opened = nil

@@ -57,7 +57,7 @@ type mesh struct {
 	others []other
 	// refused are the pairs that the peer does not want (RFC 8684 section 3.6), the oldest first.
 	refused []endpoints
-	// misled counts the failed attempts to announced addresses at which none ever succeeded.
+	// misled counts the SYNs to announced addresses at which no attempt has ever succeeded.
 	misled int
 
 	// wakeAt is the time asked for last, zero when it has come.
@@ -206,7 +206,7 @@ func (m *mesh) subflowDown(now time.Time, e SubflowDown) {
 		m.refuse(at)
 		return
 	}
-	if !p.worked && !m.isInitial(at.remote) {
+	if e.ID != 0 && !p.worked && !m.isInitial(at.remote) {
 		m.misled++
 	}
 	p.down(now, e, m.isInitial(at.remote))

@@ -65,8 +65,8 @@ type SubflowUp struct {
 	Backup   bool
 }
 
-// SubflowDown says that a subflow has ended, or an attempt to open one has failed (then ID is the one
-// reported in no SubflowUp).
+// SubflowDown says that a subflow has ended, or an attempt to open one has failed (then ID is one
+// reported in no SubflowUp, or 0 if not even a SYN was sent).
 type SubflowDown struct {
 	ID            uint32
 	Local, Remote netip.AddrPort

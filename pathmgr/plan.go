@@ -95,8 +95,8 @@ func commonPrefix(a, b netip.Addr) int {
 // peer opened between the same addresses does as well, and so does one to an address that
 // has the same ID: a NAT makes one address look like two (RFC 8684 section 3.4).
 func (m *mesh) wanted(at endpoints, r remote) bool {
-	if !canReach(at.local, at.remote.Addr()) || slices.Contains(m.refused, at) {
-		return false
+	if !canReach(at.local, at.remote.Addr()) || slices.Contains(m.refused, at) || slices.Contains(m.locals, at.remote.Addr()) {
+		return false // the last: the peer's address is none of ours
 	}
 	if p := m.find(at); m.misled >= maxMisled && !r.initial && (p == nil || !p.worked) {
 		return false

@@ -22,7 +22,7 @@ func canReach(local, remote netip.Addr) bool {
 	case remote.Zone() != "" && remote.Zone() != local.Zone():
 		return false
 	default:
-		return local != remote // the peer's address is not ours
+		return local != remote
 	}
 }
 

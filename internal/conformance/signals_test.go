@@ -10,6 +10,7 @@ import (
 	. "github.com/gomptcp/gomptcp/internal/script"
 	"github.com/gomptcp/gomptcp/mptcp"
 	"github.com/gomptcp/gomptcp/option"
+	"github.com/gomptcp/gomptcp/pathmgr"
 )
 
 // either runs a script with the host as server and as client, over two paths that it leaves
@@ -398,7 +399,9 @@ func TestManyAnnouncements(t *testing.T) {
 		for range 7 {
 			l.Opened("join", SYN, Join)
 		}
-		l.NotOpened("not more", 20*second)
+		l.Sleep(12 * second)
+		l.Opened("the place of one that had no answer", SYN, Join)
+		l.NotOpened("not more", 60*second)
 		require.Len(t, conn.Info().RemoteAddrs, 8)
 		require.EqualValues(t, 100, l.Host.Counters()["AddAddr"])
 		require.Positive(t, l.Host.Counters()["AddAddrDrop"])
@@ -451,5 +454,51 @@ func TestAnnouncementBeforeConfirmation(t *testing.T) {
 		p.Send("confirmed", ACK, DataAck(1))
 		p.Await("echo", ACK, With(option.SubtypeAddAddr))
 		l.Opened("join", SYN, Join)
+	})
+}
+
+// 8684-3.4.1-10: when the subflow that carried it has gone, an announcement is repeated on another.
+func TestAnnouncementMovesToAnotherSubflow(t *testing.T) {
+	either(t, Options{}, func(t *testing.T, l *Lab, p *Peer, conn *mptcp.Conn) {
+		at := netip.AddrPortFrom(l.HostAddr(5), 8443)
+		require.NoError(t, conn.Announce(at))
+		p.Await("announcement", ACK, Option(mine(l, 1, at)))
+		j := l.Join(1, 3)
+		p.Send("reset", RST)
+		j.Await("again", ACK, Option(mine(l, 1, at)))
+	})
+}
+
+// 8684-3.4.2-01: a withdrawal is not lost when there is no subflow: it waits for one.
+func TestWithdrawalWaitsForSubflow(t *testing.T) {
+	Families(t, meshed, func(t *testing.T, l *Lab) {
+		p, conn := joining(l)
+		l.AcceptJoin(0)
+		require.NoError(t, l.Host.RemoveDevice(l.Links[1].A.Name()))
+		p.Await("withdrawn", ACK, With(option.SubtypeRemoveAddr))
+		require.NoError(t, l.Host.RemoveDevice(l.Links[0].A.Name()))
+		l.Sleep(second)
+		bits := 8 * len(l.HostAddr(1).AsSlice())
+		require.NoError(t, l.Host.AddDevice(l.Links[1].A.Device(), netip.PrefixFrom(l.HostAddr(1), bits)))
+		j := l.AcceptJoin(0)
+		j.Await("the initial address is withdrawn", ACK, Option(option.NewRemoveAddr(0)))
+		require.NotZero(t, j.HostID)
+		require.Len(t, conn.Info().Subflows, 3)
+	})
+}
+
+// 8684-3.9.2-02: addresses that cannot be reached do not keep the places of others.
+func TestUnreachableAddressesMakeRoom(t *testing.T) {
+	Test(t, Options{Config: mptcp.Config{MaxSubflows: 2, PathManager: pathmgr.DefaultWithLimit(2)}}, func(t *testing.T, l *Lab) {
+		p, _ := l.Accept()
+		p.Confirm()
+		for id := range 2 {
+			p.Send("announcement", ACK, Option(option.NewAddAddr(l.PeerKey, l.HostKey, option.AddrID(id+1), peerAt(l, id+1, 0))))
+			l.Sleep(second)
+		}
+		l.Opened("join, not answered", SYN, Join)
+		l.Sleep(12 * second)
+		at, _ := l.Opened("the other", SYN, Join).Addrs()
+		require.Equal(t, peerAt(l, 2, Port), at)
 	})
 }
