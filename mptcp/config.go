@@ -17,7 +17,8 @@ type Config struct {
 	Scheduler scheduler.Factory
 	// PathManager makes the path manager of each connection. Default: pathmgr.Default.
 	PathManager pathmgr.Factory
-	// Congestion makes the congestion controller of each subflow. Default: CUBIC.
+	// Congestion makes the congestion controller of each subflow, e.g. congestion.NewBBR, or
+	// congestion.NewLIA, which couples them. Default: congestion.NewCubic.
 	Congestion congestion.Factory
 
 	// Checksum asks for DSS checksums (RFC 8684 section 3.1, flag A). Default: only when

@@ -99,7 +99,11 @@ func (c *Conn) siblings(of *sub, buf []congestion.Sibling) []congestion.Sibling 
 			continue
 		}
 		st := s.Sender().Snapshot()
-		buf = append(buf, congestion.Sibling{Window: st.Cwnd, SRTT: st.SRTT, MSS: s.MSS()})
+		window := s.Sender().CoupledWindow()
+		if !c.waiting() {
+			window = min(window, st.InFlight) // the application is the limit (RFC 6356 section 3)
+		}
+		buf = append(buf, congestion.Sibling{Window: window, SRTT: st.SRTT, MSS: s.MSS()})
 	}
 	return buf
 }

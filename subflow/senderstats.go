@@ -1,6 +1,10 @@
 package subflow
 
-import "time"
+import (
+	"time"
+
+	"github.com/gomptcp/gomptcp/subflow/congestion"
+)
 
 // SenderStats is a snapshot of a Sender.
 type SenderStats struct {
@@ -28,6 +32,15 @@ type SenderCounters struct {
 	DSACKs, SpuriousRecoveries uint64
 	// TLPs counts tail loss probes, RTOs retransmission timeouts.
 	TLPs, RTOs uint64
+}
+
+// CoupledWindow is the congestion window as the controllers of other subflows count it (RFC
+// 6356 section 3), in bytes.
+func (s *Sender) CoupledWindow() int {
+	if c, ok := s.cc.(congestion.Coupled); ok {
+		return c.CoupledWindow()
+	}
+	return s.cc.Window()
 }
 
 // Snapshot returns the present state.

@@ -8,6 +8,7 @@ import (
 var controllers = map[string]Factory{
 	"bbr":   NewBBR,
 	"cubic": NewCubic,
+	"lia":   NewLIA,
 }
 
 // ByName returns the factory of the controller called name; false if there is none.

@@ -23,7 +23,9 @@ type Params struct {
 
 // Sibling is a snapshot of another subflow of the same connection.
 type Sibling struct {
-	// Window is its congestion window in bytes.
+	// Window is its congestion window in bytes as RFC 6356 section 3 counts it: in fast
+	// recovery what is aimed at, and where the application is the limit no more than what is
+	// in flight.
 	Window int
 	// SRTT is its smoothed round-trip time, 0 if not known.
 	SRTT time.Duration
@@ -88,6 +90,13 @@ type Controller interface {
 	Window() int
 	// PacingRate is the rate at which data leaves in bytes/s; 0 means not paced.
 	PacingRate() float64
+}
+
+// Coupled is implemented by controllers whose siblings shall count another window than
+// Window, which in fast recovery follows what is in flight.
+type Coupled interface {
+	// CoupledWindow is that window in bytes: in fast recovery the slow start threshold.
+	CoupledWindow() int
 }
 
 // Factory makes the Controller of a new subflow.

@@ -9,7 +9,7 @@ import (
 )
 
 func TestByName(t *testing.T) {
-	require.Equal(t, []string{"bbr", "cubic"}, Names())
+	require.Equal(t, []string{"bbr", "cubic", "lia"}, Names())
 	for _, n := range Names() {
 		f, ok := ByName(n)
 		require.True(t, ok)

@@ -17,11 +17,16 @@ const (
 // NewCubic returns CUBIC (RFC 9438) with HyStart++ (RFC 9406) and proportional rate
 // reduction (RFC 6937). It is paced: at twice the rate of a window per round trip in slow
 // start, so that the window can double, and at 1.2 times it afterwards.
-func NewCubic() Controller { return &cubic{} }
+func NewCubic() Controller { return &cubic{beta: cubicBeta} }
 
 // cubic puts together what concerns any window-based controller (phase, undo, pacing) and
 // the growth of CUBIC, which lives in curve.
 type cubic struct {
+	// beta is what is left of the window after a loss.
+	beta float64
+	// avoid, if not nil, is the increase in congestion avoidance for acked bytes, in place of
+	// the curve's: that of a coupled controller.
+	avoid  func(s *Sample, acked float64) float64
 	mss    int
 	srtt   time.Duration
 	window float64 // bytes
@@ -107,7 +112,11 @@ func (c *cubic) grow(s *Sample) {
 		}
 		acked *= 1 - used/step
 	}
-	if acked > 0 {
+	switch {
+	case acked <= 0:
+	case c.avoid != nil:
+		c.window = min(c.window+c.avoid(s, acked), maxWindow)
+	default:
 		c.window = min(c.curve.next(s.Now, c.srtt, c.window, acked, c.mss), maxWindow)
 	}
 }
@@ -136,7 +145,7 @@ func (c *cubic) OnRTO(now time.Time, _ int) {
 // reduce begins a loss episode.
 func (c *cubic) reduce(now time.Time) {
 	c.before = checkpoint{at: now, window: c.window, curve: c.curve}
-	c.curve.reduce(c.window, c.mss)
+	c.curve.reduce(c.window, c.beta, c.mss)
 }
 
 func (c *cubic) OnRecovered(now time.Time) {
@@ -167,6 +176,14 @@ func (c *cubic) OnMSS(mss int) {
 }
 
 func (c *cubic) Window() int { return max(int(c.window), c.mss) }
+
+// CoupledWindow implements Coupled.
+func (c *cubic) CoupledWindow() int {
+	if c.phase == recovering {
+		return int(c.curve.ssthresh)
+	}
+	return c.Window()
+}
 
 func (c *cubic) PacingRate() float64 {
 	if c.srtt <= 0 {

@@ -27,15 +27,16 @@ const (
 	afterTimeout
 )
 
-// reduce notes a congestion event at the given window (RFC 9438 sections 4.6 and 4.7).
-func (c *curve) reduce(window float64, mss int) {
+// reduce notes a congestion event at the given window, of which beta is left (RFC 9438
+// sections 4.6 and 4.7).
+func (c *curve) reduce(window, beta float64, mss int) {
 	c.prior = window
 	if window < c.wMax {
 		c.wMax = window * (1 + cubicBeta) / 2 // fast convergence: leave room for others
 	} else {
 		c.wMax = window
 	}
-	c.ssthresh = max(window*cubicBeta, float64(2*mss))
+	c.ssthresh = max(window*beta, float64(2*mss))
 	c.began = time.Time{}
 }
 
