@@ -45,6 +45,7 @@ type Conn struct {
 	phase       phase
 	err         error // why it failed; set once
 	established bool  // pathmgr has been told
+	peerKnows   bool  // finished: the peer has got our last DATA_ACK
 
 	tx tx
 	rx rx

@@ -43,6 +43,9 @@ func (c *Conn) OnUsable(now time.Time, f *subflow.Subflow) {
 	s.settle()
 	c.logUp(s)
 	c.breakAt = time.Time{}
+	if c.phase == finished {
+		c.sayLastWord(s)
+	}
 	if f.Kind == subflow.Join {
 		c.tell(s.upEvent())
 		return

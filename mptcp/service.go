@@ -203,6 +203,9 @@ func (c *Conn) dueTimers(now time.Time) {
 			c.die()
 		}
 		return
+	case due(c.breakAt) && c.phase == finished:
+		c.die() // the peer has not come back for our last DATA_ACK
+		return
 	case due(c.breakAt):
 		c.fail(ErrNoPath)
 		return

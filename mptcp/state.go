@@ -102,19 +102,27 @@ func (c *Conn) checkFinished() {
 		return
 	}
 	c.phase = finished
-	c.host.forgetToken(c)
+	// Until the peer is known to have our last DATA_ACK it may come back on a new subflow to
+	// get it.
+	c.peerKnows = c.shared.Mode != subflow.MPTCP
 	for _, s := range slices.Clone(c.subs) {
 		switch {
 		case s.down:
 		case s.ep == nil && s.State() < subflow.Established:
 			c.resetSub(s, errJoinTooLate)
 		default:
-			c.act(s.closeWrite)
+			c.sayLastWord(s)
 		}
 	}
 	if c.rx.closed {
 		c.drainSoon()
 	}
+}
+
+// sayLastWord closes s in order when all is over. c.mu is held.
+func (c *Conn) sayLastWord(s *sub) {
+	s.lastWord = !s.FinSent()
+	c.act(s.closeWrite)
 }
 
 // closeWrite sends the FIN of a subflow, now or as soon as it has its endpoint. c.mu is not

@@ -49,6 +49,7 @@ type sub struct {
 	settled     chan struct{} // closed when it carries data, or has ended
 	endedBy     error         // why it has ended; set with down
 	waits       *list.Element // in a list of handshakes that the peer has to complete; Host.mu protects it
+	lastWord    bool          // its FIN carries the last DATA_ACK of the connection
 }
 
 // newSub makes a subflow of c; its local address has an ID, or there is room for one more.
@@ -146,6 +147,10 @@ func (s *sub) attach(ep *netstack.Endpoint) bool {
 // checkClosed ends a subflow whose FINs are both acknowledged. netstack tells it too, but not
 // when the FINs have crossed. c.mu is held.
 func (c *Conn) checkClosed(s *sub) {
+	if s.lastWord && s.FinAcked() && !c.peerKnows {
+		c.peerKnows = true
+		c.host.forgetToken(c) // it needs no subflow any more (8684-Q-32)
+	}
 	if s.FinAcked() && s.PeerFinTaken() {
 		c.subDown(s, nil)
 	}
@@ -248,7 +253,7 @@ func (c *Conn) afterSubDown(err error) {
 	case c.phase == dead:
 	case alive && (c.shared.Mode != subflow.MPTCP || c.phase != open || c.host.cfg.BreakTimeout < 0):
 		// One is being opened, and that decides.
-	case c.phase == fastClosing || c.phase == finished || (c.tx.finAcked && c.rx.eof):
+	case c.phase == fastClosing, c.phase == finished && (c.peerKnows || c.host.cfg.BreakTimeout < 0):
 		c.die()
 	case c.shared.Mode != subflow.MPTCP:
 		if err == nil && c.rx.eof {

@@ -171,9 +171,8 @@ func (n *network) judge(t traffic, s [2]*side) error {
 	return errors.Join(errs...)
 }
 
-// finish closes both ends; those that ended in order have everything confirmed. But an end
-// that loses its last path just before the confirmation cannot join the other any more,
-// for which the connection is over.
+// finish closes both ends; those that ended in order have everything confirmed, also an end
+// that lost its last path just before the confirmation, and comes back for it.
 func (n *network) finish(t traffic, s [2]*side) error {
 	var errs []error
 	for _, me := range s {
@@ -183,7 +182,7 @@ func (n *network) finish(t traffic, s [2]*side) error {
 		return nil
 	}
 	for _, me := range s {
-		if err := me.conn.Wait(context.Background()); err != nil && !n.losesSubflows() {
+		if err := me.conn.Wait(context.Background()); err != nil {
 			errs = append(errs, fmt.Errorf("%s: wait: %w", me.name, err))
 		}
 	}
