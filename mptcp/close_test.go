@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -84,4 +86,39 @@ func TestReadAfterEnd(t *testing.T) {
 		require.NoError(t, err)
 		require.EqualValues(t, 2<<20, n)
 	})
+}
+
+// CloseWrite, Close, Abort and the deadlines at the same time, at both ends, in any order: every
+// call returns, everything that waits wakes up, and nothing is left.
+func TestEndingsRace(t *testing.T) {
+	for _, byACK := range []bool{false, true} {
+		t.Run(fmt.Sprintf("fast close by ACK %v", byACK), func(t *testing.T) {
+			cfg := &Config{FastCloseByACK: byACK, CloseTimeout: time.Second}
+			onPair(t, setup{paths: 2, client: cfg, server: cfg}, func(t *testing.T, p *pair) {
+				for round := range 20 {
+					c, s := p.connect()
+					var busy sync.WaitGroup
+					for i, e := range []*Conn{c, s} {
+						calls := []func(){
+							func() { _, _ = e.Write(make([]byte, 1<<20)) },
+							func() { _, _ = io.Copy(io.Discard, e) },
+							func() { _ = e.SetDeadline(time.Now().Add(time.Hour)) },
+							func() { _ = e.CloseWrite() },
+							func() { _ = e.Close() },
+							func() { _ = e.Wait(t.Context()) },
+							func() { _ = e.SetReadDeadline(time.Now()) },
+						}
+						if (round+i)%3 == 0 {
+							calls = append(calls, func() { _ = e.Abort() })
+						}
+						for k := range calls {
+							busy.Go(calls[(k+round)%len(calls)])
+						}
+					}
+					busy.Wait()
+				}
+				eventually(t, func() bool { return p.client.connCount() == 0 && p.server.connCount() == 0 }, "all are over")
+			})
+		})
+	}
 }

@@ -123,10 +123,13 @@ func (c *Conn) checkDataFin() {
 }
 
 // OnPeerFin implements subflow.Owner.
-func (c *Conn) OnPeerFin(_ time.Time, f *subflow.Subflow) {
+func (c *Conn) OnPeerFin(now time.Time, f *subflow.Subflow) {
 	s := c.byFlow(f)
 	if s == nil || c.phase == fastClosing {
 		return
+	}
+	if c.neverAnswered(s) {
+		f.FallBack(now, "FIN without any DSS before")
 	}
 	if c.shared.Mode != subflow.MPTCP {
 		c.rx.eof = true

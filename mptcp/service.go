@@ -17,6 +17,9 @@ const (
 	maxThirds = 5
 	// minFinRTO and maxFinRTO bound the time between copies of DATA_FIN.
 	minFinRTO, maxFinRTO = 200 * time.Millisecond, 60 * time.Second
+	// loneFins is how often DATA_FIN is sent to a peer that has never sent a DSS, before FIN
+	// is tried.
+	loneFins = 4
 	// staleBackoffs is after how many RTOs in a row a subflow is stale.
 	staleBackoffs = 1
 	// deadBackoffs is after how many a stale subflow is given up if another one works.
@@ -117,6 +120,17 @@ func (c *Conn) endStream(now time.Time) {
 	wait := min(max(minFinRTO, 2*s.Sender().Snapshot().SRTT)<<min(c.tx.finTries, 10), maxFinRTO)
 	c.tx.finTries++
 	c.tx.finAt = now.Add(wait)
+	if c.tx.finTries == loneFins && c.neverAnswered(s) {
+		c.act(s.closeWrite)
+	}
+}
+
+// neverAnswered reports whether s is the client's first subflow and nothing has come on it
+// that shows that the server speaks MPTCP: perhaps it has never seen our third packet's option,
+// and is plain TCP. Then only a FIN ends the stream; it closes nothing that is needed, since
+// only the DATA_FIN is outstanding (8684-3.3.3-06).
+func (c *Conn) neverAnswered(s *sub) bool {
+	return c.shared.Mode == subflow.MPTCP && !c.shared.PeerConfirmed && s.Kind == subflow.Initial && s.Role == subflow.Opener
 }
 
 func (c *Conn) endPlain() {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gomptcp/gomptcp/option"
 	"github.com/gomptcp/gomptcp/subflow"
 )
 
@@ -109,6 +110,7 @@ func (c *Conn) checkFinished() {
 		switch {
 		case s.down:
 		case s.ep == nil && s.State() < subflow.Established:
+			s.SetResetOption(option.Reset{Reason: option.ReasonMPTCP})
 			c.resetSub(s, errJoinTooLate)
 		default:
 			c.sayLastWord(s)

@@ -147,6 +147,9 @@ func (s *sub) attach(ep *netstack.Endpoint) bool {
 // checkClosed ends a subflow whose FINs are both acknowledged. netstack tells it too, but not
 // when the FINs have crossed. c.mu is held.
 func (c *Conn) checkClosed(s *sub) {
+	if s.FinAcked() && c.neverAnswered(s) {
+		s.FallBack(c.host.clock.Now(), "the end of the stream was acknowledged by TCP only")
+	}
 	if s.lastWord && s.FinAcked() && !c.peerKnows {
 		c.peerKnows = true
 		c.host.forgetToken(c) // it needs no subflow any more (8684-Q-32)

@@ -376,6 +376,12 @@ func (f *Subflow) fallback(now time.Time, reason string) {
 	f.Owner.OnFallback(now, f)
 }
 
+// FallBack goes over to plain TCP for a reason that the connection has found.
+func (f *Subflow) FallBack(now time.Time, reason string) {
+	f.Shared.MIB.Add(mib.DssFallback)
+	f.fallback(now, reason)
+}
+
 // reset asks the connection to reset the endpoint, with MP_TCPRST on the RST.
 func (f *Subflow) reset(now time.Time, reason option.ResetReason, text string) {
 	f.resetWith = option.Reset{Reason: reason}

@@ -174,7 +174,7 @@ func TestChallengedAbort(t *testing.T) {
 		first.Await("data, which counts as lost here", Data("hello"))
 		require.NoError(t, conn.Abort())
 		first.Await("RST", RST|ACK, Seq(6), toPeer(l))
-		first.Send("challenge ACK", ACK, AckNo(1))
-		first.Await("RST with the number asked for", RST, Seq(1), toPeer(l))
+		first.Send("challenge ACK", ACK, AckNo(3))
+		first.Await("RST with the number asked for", RST, Seq(3), toPeer(l))
 	})
 }
