@@ -54,12 +54,12 @@ func TestTransferSurvivesCut(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *simnet.World) {
 				out := &output{}
-				cfg := mustParse(t, "-size", "12", "-cut", path+"@1s-2s")
+				cfg := mustParse(t, "-size", "3", "-wifi-rate", "10", "-lte-rate", "5", "-cut", path+"@1s-2s")
 				cfg.world = w
 				result, err := run(t.Context(), cfg, newDisplay(out, false))
 				require.NoError(t, err, out)
 				require.NoError(t, result.check())
-				require.EqualValues(t, 12e6, result.got.bytes)
+				require.EqualValues(t, 3e6, result.got.bytes)
 				require.True(t, result.info.MPTCP)
 				require.GreaterOrEqual(t, len(result.info.Subflows), 2)
 				for device, bytes := range ackedByDevice(result.info) {
