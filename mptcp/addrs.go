@@ -112,6 +112,7 @@ func (c *Conn) announcementSent(now time.Time, id option.AddrID, s *sub) {
 	wait := max(minAnnounceWait, 3*s.Sender().Snapshot().SRTT)
 	l.again = now.Add(wait << l.sent)
 	l.sent++
+	c.signals.nextAnnouncement = now.Add(wait)
 }
 
 // repeatAnnouncements queues the ADD_ADDRs whose echo is overdue. c.mu is held.
@@ -136,7 +137,7 @@ func (c *Conn) echoIn(a option.AddAddr) {
 		return
 	}
 	c.count(mib.EchoAdd)
-	l.echoed, l.again = true, time.Time{}
+	l.echoed, l.again, c.signals.nextAnnouncement = true, time.Time{}, time.Time{}
 	c.dropAnnouncement(l.id)
 }
 

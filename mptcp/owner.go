@@ -47,6 +47,9 @@ func (c *Conn) OnUsable(now time.Time, f *subflow.Subflow) {
 		c.sayLastWord(s)
 	}
 	if f.Kind == subflow.Join {
+		if f.Role == subflow.Responder {
+			c.host.mib.Add(mib.MPJoinAckRx)
+		}
 		c.tell(s.upEvent())
 		return
 	}

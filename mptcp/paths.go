@@ -54,7 +54,9 @@ func (s *sub) upEvent() pathmgr.SubflowUp {
 	}
 }
 
-// tell hands an event to the path manager and queues what it answers. c.mu is held.
+// tell hands an event to the path manager and queues what it answers. Before Established it
+// is told nothing: Linux announces its addresses before it sends the first DSS, and
+// checkEstablished makes up for that. c.mu is held.
 func (c *Conn) tell(ev pathmgr.Event) {
 	if !c.established || c.phase != open || c.shared.Mode != subflow.MPTCP {
 		return

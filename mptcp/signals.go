@@ -32,6 +32,9 @@ type signal struct {
 type signals struct {
 	queue []signal
 	at    time.Time // when the next one may leave without other news; zero: none waits for that
+	// nextAnnouncement is when an ADD_ADDR may leave: peers take them one by one, and Linux drops one
+	// that comes while it has not dealt with another. The echo sets it to zero.
+	nextAnnouncement time.Time
 }
 
 // signal queues a signal; service sends it. What it makes obsolete is dropped. c.mu is held.
@@ -130,6 +133,10 @@ func (c *Conn) sendSignal(now time.Time, g signal) bool {
 	if g.bound && c.byID(g.on) == nil {
 		return true
 	}
+	if a, ok := g.option.(option.AddAddr); ok && !a.Echo && now.Before(c.signals.nextAnnouncement) {
+		c.signalAt(c.signals.nextAnnouncement)
+		return false
+	}
 	s := c.carrier(now, g)
 	if s == nil || !s.SendOption(now, g.option) {
 		return false
@@ -165,9 +172,7 @@ func (c *Conn) carrier(now time.Time, g signal) *sub {
 			continue
 		}
 		if at := s.OptionAt(); now.Before(at) {
-			if c.signals.at.IsZero() || at.Before(c.signals.at) {
-				c.signals.at = at
-			}
+			c.signalAt(at)
 			continue
 		}
 		if best == nil || s.ID == g.on || best.ID != g.on && s.Sender().Snapshot().SRTT < best.Sender().Snapshot().SRTT {
@@ -175,6 +180,13 @@ func (c *Conn) carrier(now time.Time, g signal) *sub {
 		}
 	}
 	return best
+}
+
+// signalAt has sendSignals called at a time, or earlier.
+func (c *Conn) signalAt(at time.Time) {
+	if c.signals.at.IsZero() || at.Before(c.signals.at) {
+		c.signals.at = at
+	}
 }
 
 // maySignal reports whether a signal may leave on s at all. A peer that has not yet confirmed

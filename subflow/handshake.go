@@ -327,7 +327,6 @@ func (f *Subflow) thirdIn(now time.Time, t packet.TCP, set *option.Set) bool {
 			f.reset(now, option.ReasonMPTCP, "third packet without a valid MP_JOIN") // 8684-3.2-14
 			return false
 		}
-		f.Shared.MIB.Add(mib.MPJoinAckRx)
 	} else if f.Shared.Mode != Plain {
 		f.capableAckIn(now, set)
 	}

@@ -174,6 +174,25 @@ func TestAddAddrIsEchoedAndJoined(t *testing.T) {
 	}
 }
 
+// 8684-3.4.1-04, 8684-3.1-18, 8684-Q-08: an announcement that comes before the first DSS, as
+// Linux sends it, is confirmed and joined after that.
+func TestAddAddrBeforeDSS(t *testing.T) {
+	Families(t, meshed, func(t *testing.T, l *Lab) {
+		dial := l.Dial()
+		p := l.Opened("SYN", SYN, Capable)
+		p.Send("SYN/ACK", SYN|ACK, Capable)
+		p.Want("third packet", ACK, Capable)
+		dial.Result()
+		add := option.NewAddAddr(l.PeerKey, l.HostKey, 5, peerAt(l, 1, 0))
+		p.Send("another address", ACK, Option(add))
+		l.NotOpened("too early", second)
+		p.Confirm()
+		p.Await("echo", ACK, Option(add.Reply()))
+		at, _ := l.Opened("join", SYN, Join).Addrs()
+		require.Equal(t, peerAt(l, 1, Port), at)
+	})
+}
+
 // 8684-3.4.1-02, -07, 8684-3-03: a wrong HMAC; a segment that TCP does not accept.
 func TestAddAddrThatDoesNotCount(t *testing.T) {
 	Test(t, meshed, func(t *testing.T, l *Lab) {

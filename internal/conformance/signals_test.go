@@ -116,6 +116,25 @@ func TestAnnouncementWithoutEcho(t *testing.T) {
 	})
 }
 
+// 8684-3.4.1-04, -10: several announcements go one by one, the next one with the echo or after a
+// second: a peer may drop one while it is busy with another, as Linux does.
+func TestAnnouncementsOneByOne(t *testing.T) {
+	either(t, Options{}, func(t *testing.T, l *Lab, p *Peer, conn *mptcp.Conn) {
+		for last := range byte(3) {
+			require.NoError(t, conn.Announce(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 9, 9, last}), 0)))
+		}
+		l.Sleep(second / 2)
+		first := signalsIn(p, option.SubtypeAddAddr)
+		require.Len(t, first, 1)
+		sent := first[0].(option.AddAddr)
+		p.Send("echo", ACK, Option(option.AddAddr{Echo: true, ID: sent.ID, Addr: sent.Addr}))
+		l.Sleep(second / 2)
+		require.Len(t, signalsIn(p, option.SubtypeAddAddr), 1)
+		l.Sleep(second)
+		require.NotEmpty(t, signalsIn(p, option.SubtypeAddAddr), "no echo does not stop the others")
+	})
+}
+
 // 8684-3.4.1-03, -12, -13, 8684-3.2-03: one ID for one address; it goes to another one only
 // after REMOVE_ADDR.
 func TestAddressIDsOfAnnouncements(t *testing.T) {

@@ -56,7 +56,7 @@ var allowed = []struct {
 
 	// Its users.
 	{"examples/...", []string{"mptcp", "scheduler", "pathmgr", "subflow/congestion", "tun", "tun/...", "internal/linkem"}},
-	{"internal/interop", []string{"mptcp", "scheduler", "pathmgr", "subflow/congestion", "tun", "tun/...", "internal/linkem"}},
+	{"internal/interop", []string{"mptcp", "scheduler", "pathmgr", "subflow/congestion", "tun", "tun/...", "internal/linkem", "internal/packet"}},
 	{"internal/imports", nil},
 	{"internal/script", []string{"mptcp", "pathmgr", "option", "tun", "tun/simnet", "internal/clock", "internal/packet", "internal/seq"}},
 	{"internal/conformance", nil}, // tests only

@@ -5,12 +5,11 @@
 // stacks; a Gate on the path can turn it into a black hole. The kernel's own
 // counters (Counters) tell whether it agrees with what happened.
 //
-//	library client                       namespace of the kernel
-//	  10.1.1.2 fd00:1:1::2 --path1-- 10.1.1.1 fd00:1:1::1   lo 10.9.0.1 fd09::1
-//	  10.1.2.2 fd00:1:2::2 --path2-- 10.1.2.1 fd00:1:2::1   (kernel server)
-//	library server
-//	  10.9.1.2 fd09:1::2 ----serve-- 10.9.1.1 fd09:1::1
-//	                                 (kernel client, from 10.1.1.1 and 10.1.2.1)
+//	library                       namespace of the kernel
+//	  10.1.1.2 fd00:1:1::2 --path1-- 10.1.1.1 fd00:1:1::1   (dialled, on either side)
+//	  10.1.2.2 fd00:1:2::2 --path2-- 10.1.2.1 fd00:1:2::1
+//	  10.1.3.2 fd00:1:3::2 --path3-- 10.1.3.1 fd00:1:3::1
+//	  10.1.4.2 fd00:1:4::2 --path4-- 10.1.4.1 fd00:1:4::1
 //
 // The tests need root, iproute2, /dev/net/tun and a kernel with MPTCP (5.6 or later,
 // with `ip mptcp`); without them they skip and say why. The environment:

@@ -27,7 +27,6 @@ type kernelLab struct {
 
 func newKernelLab(t *testing.T, f Family) *kernelLab {
 	l := &kernelLab{server: NewNamespace(t), client: NewNamespace(t), family: f}
-	l.server.SetAddresses(t, "lo", single(f.KernelServer))
 	l.server.IP(t, "mptcp limits set subflow 4")
 	l.client.IP(t, "mptcp limits set subflow 4")
 	for i := range l.gates {
@@ -74,7 +73,7 @@ func connect(a, b tun.Device) {
 func (l *kernelLab) connect(t *testing.T, serverMPTCP bool) (client, server *net.TCPConn) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	address := netip.AddrPortFrom(l.family.KernelServer, port).String()
+	address := netip.AddrPortFrom(l.family.Kernel[0], port).String()
 	accepted := acceptOne(l.server.Listen(t, address, serverMPTCP))
 	client, err := l.client.Dial(ctx, net.IP(l.family.Library[0].AsSlice()), address, true)
 	require.NoError(t, err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gomptcp/gomptcp/internal/linkem"
 	"github.com/gomptcp/gomptcp/mptcp"
+	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/tun"
 )
 
@@ -32,7 +33,11 @@ func each(t *testing.T, test func(t *testing.T, cfg LabConfig)) {
 	for _, role := range []Role{Client, Server} {
 		for _, family := range []Family{IPv4, IPv6} {
 			t.Run(string(role)+"/"+family.Name, func(t *testing.T) {
-				test(t, LabConfig{Role: role, Family: family})
+				cfg := LabConfig{Role: role, Family: family}
+				if role == Server {
+					cfg.Host.PathManager = pathmgr.None // the kernel's client opens the second subflow
+				}
+				test(t, cfg)
 			})
 		}
 	}
@@ -88,7 +93,7 @@ func TestBlackHole(t *testing.T) {
 				down.PauseAt = down.Bytes * 3 / 10
 				down.Pause = func() { lab.CutPath(i) }
 				lab.exchange(t, library, kernel, up, down)
-				require.Positive(t, lab.gates[i].Dropped(), "the path was in use when it died")
+				require.Positive(t, lab.gateOf(i).Dropped(), "the path was in use when it died")
 				lab.requireMPTCP(t, library.Info())
 			})
 		})
@@ -252,7 +257,7 @@ func (l *Lab) requireMPTCP(t *testing.T, info mptcp.Info) {
 	require.Empty(t, info.FallbackReason)
 	used := map[netip.Addr]bool{}
 	for _, s := range info.Subflows {
-		if l.role == Client {
+		if l.Role == Client {
 			used[s.Local.Addr()] = true
 		} else {
 			used[s.Remote.Addr()] = true
@@ -262,7 +267,7 @@ func (l *Lab) requireMPTCP(t *testing.T, info mptcp.Info) {
 
 	counters := l.Peer.Counters(t)
 	counters.RequireClean(t)
-	if l.role == Client {
+	if l.Role == Client {
 		counters.RequireAll(t, map[string]int64{"MPCapableSYNRX": 1, "MPCapableACKRX": 1})
 		require.Positive(t, counters.Get(t, "MPJoinSynRx"))
 		require.Positive(t, counters.Get(t, "MPJoinAckRx"))

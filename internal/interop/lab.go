@@ -32,41 +32,34 @@ const (
 	Server Role = "server"
 )
 
+// maxPaths is how many paths a Lab has at most.
+const maxPaths = 4
+
 // Family is the set of addresses of one IP version, see the picture in the package
 // comment.
 type Family struct {
 	Name string
-	// KernelServer and LibraryServer are the addresses that are dialled.
-	KernelServer, LibraryServer netip.Addr
-	// Library and Kernel are the two ends of each path.
-	Library, Kernel [2]netip.Addr
-	// kernelServe is the kernel's own address on the server's device.
-	kernelServe netip.Addr
+	// Library and Kernel are the two ends of each path. The first path's are those
+	// that are dialled.
+	Library, Kernel [maxPaths]netip.Addr
 	// bits is the prefix length of each network.
 	bits int
 }
 
 // IPv4 and IPv6 are the address plans.
 var (
-	IPv4 = Family{
-		Name:          "IPv4",
-		KernelServer:  netip.MustParseAddr("10.9.0.1"),
-		LibraryServer: netip.MustParseAddr("10.9.1.2"),
-		Library:       [2]netip.Addr{netip.MustParseAddr("10.1.1.2"), netip.MustParseAddr("10.1.2.2")},
-		Kernel:        [2]netip.Addr{netip.MustParseAddr("10.1.1.1"), netip.MustParseAddr("10.1.2.1")},
-		kernelServe:   netip.MustParseAddr("10.9.1.1"),
-		bits:          24,
-	}
-	IPv6 = Family{
-		Name:          "IPv6",
-		KernelServer:  netip.MustParseAddr("fd09::1"),
-		LibraryServer: netip.MustParseAddr("fd09:1::2"),
-		Library:       [2]netip.Addr{netip.MustParseAddr("fd00:1:1::2"), netip.MustParseAddr("fd00:1:2::2")},
-		Kernel:        [2]netip.Addr{netip.MustParseAddr("fd00:1:1::1"), netip.MustParseAddr("fd00:1:2::1")},
-		kernelServe:   netip.MustParseAddr("fd09:1::1"),
-		bits:          64,
-	}
+	IPv4 = newFamily("IPv4", "10.1.%d.%d", 24)
+	IPv6 = newFamily("IPv6", "fd00:1:%d::%d", 64)
 )
+
+func newFamily(name, plan string, bits int) Family {
+	f := Family{Name: name, bits: bits}
+	for i := range maxPaths {
+		f.Kernel[i] = netip.MustParseAddr(fmt.Sprintf(plan, i+1, 1))
+		f.Library[i] = netip.MustParseAddr(fmt.Sprintf(plan, i+1, 2))
+	}
+	return f
+}
 
 // Lab is one test's place: the kernel's namespace and the host of the library with its
 // devices, all of which go when the test ends.
@@ -75,10 +68,12 @@ type Lab struct {
 	Peer *Namespace
 	// Host is the library's end.
 	Host *mptcp.Host
+	// Role is the library's.
+	Role Role
+	// Family has the addresses of the initial subflow.
+	Family Family
 
-	role   Role
-	family Family
-	gates  [2]*Gate // for each path; the server's two paths share one device
+	gates []*Gate // one for each path's device
 }
 
 // LabConfig says what is special in a Lab.
@@ -87,8 +82,12 @@ type LabConfig struct {
 	Family Family
 	// Host configures the library.
 	Host mptcp.Config
-	// Paths is the number of paths, 1 or 2; 0 means 2.
+	// Paths is the number of paths, 1 to 4; 0 means 2.
 	Paths int
+	// Bare leaves the kernel's limits and endpoints as they are in a new namespace, for
+	// the test to set. Otherwise it takes four subflows, and as the client opens one from
+	// each path's address but the first to the address that it dialled.
+	Bare bool
 	// Wrap, if not nil, puts something between the library and its device, such as a slow
 	// link.
 	Wrap func(t testing.TB, dev tun.Device) tun.Device
@@ -97,7 +96,7 @@ type LabConfig struct {
 // NewLab builds the namespace, the devices and the host.
 func NewLab(t testing.TB, cfg LabConfig) *Lab {
 	t.Helper()
-	l := &Lab{Peer: NewNamespace(t), role: cfg.Role, family: cfg.Family}
+	l := &Lab{Peer: NewNamespace(t), Role: cfg.Role, Family: cfg.Family}
 	if cfg.Paths == 0 {
 		cfg.Paths = 2
 	}
@@ -106,33 +105,20 @@ func NewLab(t testing.TB, cfg LabConfig) *Lab {
 	l.Host = host
 
 	capture := newCapture(t)
-	add := func(name string, addrs ...netip.Prefix) *Gate {
+	for i := range cfg.Paths {
+		name := fmt.Sprintf("path%d", i+1)
 		dev := l.Peer.OpenTUN(t, name)
 		if cfg.Wrap != nil {
 			dev = cfg.Wrap(t, dev)
 		}
-		gate := NewGate(dev)
-		require.NoError(t, host.AddDevice(capture(t, gate), addrs...))
-		return gate
+		l.gates = append(l.gates, NewGate(dev))
+		require.NoError(t, host.AddDevice(capture(t, l.gates[i]), prefix(IPv4, IPv4.Library[i]), prefix(IPv6, IPv6.Library[i])))
+		l.Peer.SetAddresses(t, name, prefix(IPv4, IPv4.Kernel[i]), prefix(IPv6, IPv6.Kernel[i]))
 	}
-	l.Peer.SetAddresses(t, "lo", single(IPv4.KernelServer), single(IPv6.KernelServer))
-	l.Peer.IP(t, "mptcp limits set subflow 4 add_addr_accepted 4")
-	if cfg.Role == Client {
-		for i := range cfg.Paths {
-			name := fmt.Sprintf("path%d", i+1)
-			l.gates[i] = add(name, prefix(IPv4, IPv4.Library[i]), prefix(IPv6, IPv6.Library[i]))
-			l.Peer.SetAddresses(t, name, prefix(IPv4, IPv4.Kernel[i]), prefix(IPv6, IPv6.Kernel[i]))
-		}
-	} else {
-		gate := add("serve", prefix(IPv4, IPv4.LibraryServer), prefix(IPv6, IPv6.LibraryServer))
-		l.gates = [2]*Gate{gate, gate}
-		l.Peer.SetAddresses(t, "serve", prefix(IPv4, IPv4.kernelServe), prefix(IPv6, IPv6.kernelServe))
-		for i := range cfg.Paths {
-			a := cfg.Family.Kernel[i]
-			l.Peer.SetAddresses(t, "serve", single(a))
-			if i > 0 {
-				l.Peer.IP(t, fmt.Sprintf("mptcp endpoint add %v dev serve subflow", a))
-			}
+	if !cfg.Bare {
+		l.Peer.IP(t, "mptcp limits set subflow 4 add_addr_accepted 4")
+		for i := 1; i < cfg.Paths && cfg.Role == Server; i++ {
+			l.Peer.IP(t, fmt.Sprintf("mptcp endpoint add %v subflow", cfg.Family.Kernel[i]))
 		}
 	}
 	t.Cleanup(func() { host.Close() }) // before the devices close
@@ -180,17 +166,26 @@ func (ns *Namespace) hasLocalRoute(a netip.Addr) bool {
 }
 
 // CutPath makes a black hole of path i.
-func (l *Lab) CutPath(i int) { l.gates[i].Cut(l.pathAddr(i)) }
+func (l *Lab) CutPath(i int) { l.gateOf(i).Cut(l.pathAddr(i)) }
 
 // RestorePath ends what CutPath did.
-func (l *Lab) RestorePath(i int) { l.gates[i].Restore(l.pathAddr(i)) }
+func (l *Lab) RestorePath(i int) { l.gateOf(i).Restore(l.pathAddr(i)) }
+
+// gateOf is the gate of path i. What the kernel's client sends to the address that it
+// dialled leaves through the first device, wherever it comes from.
+func (l *Lab) gateOf(i int) *Gate {
+	if l.Role == Server {
+		return l.gates[0]
+	}
+	return l.gates[i]
+}
 
 // pathAddr is the address that only path i uses.
 func (l *Lab) pathAddr(i int) netip.Addr {
-	if l.role == Client {
-		return l.family.Library[i]
+	if l.Role == Client {
+		return l.Family.Library[i]
 	}
-	return l.family.Kernel[i]
+	return l.Family.Kernel[i]
 }
 
 // Connect connects the two ends in the lab's roles. With kernelMPTCP false the kernel
@@ -199,9 +194,10 @@ func (l *Lab) Connect(t testing.TB, kernelMPTCP bool) (library *mptcp.Conn, kern
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	if l.role == Client {
-		address := netip.AddrPortFrom(l.family.KernelServer, port).String()
-		listener := l.Peer.Listen(t, address, kernelMPTCP)
+	if l.Role == Client {
+		address := netip.AddrPortFrom(l.Family.Kernel[0], port).String()
+		// On all addresses, for joins to those that it announces.
+		listener := l.Peer.Listen(t, fmt.Sprintf(":%d", port), kernelMPTCP)
 		accepted := acceptOne(listener)
 		library, err := l.Host.Dial(ctx, "tcp", address)
 		require.NoError(t, err)
@@ -209,12 +205,12 @@ func (l *Lab) Connect(t testing.TB, kernelMPTCP bool) (library *mptcp.Conn, kern
 		return library, wait(t, ctx, accepted).(*net.TCPConn)
 	}
 
-	address := netip.AddrPortFrom(l.family.LibraryServer, port).String()
+	address := netip.AddrPortFrom(l.Family.Library[0], port).String()
 	listener, err := l.Host.Listen("tcp", address)
 	require.NoError(t, err)
 	t.Cleanup(func() { listener.Close() })
 	accepted := acceptOne(listener)
-	from := net.IP(l.family.Kernel[0].AsSlice())
+	from := net.IP(l.Family.Kernel[0].AsSlice())
 	kernel, err = l.Peer.Dial(ctx, from, address, kernelMPTCP)
 	require.NoError(t, err)
 	t.Cleanup(func() { kernel.Close() })

@@ -3,10 +3,8 @@
 package interop
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -38,27 +36,14 @@ func families(t *testing.T, test func(t *testing.T, f Family)) {
 func (l *Lab) extra(t *testing.T, n int) (library, kernel netip.Addr) {
 	t.Helper()
 	library, kernel = netip.AddrFrom4([4]byte{10, 8, byte(n), 2}), netip.AddrFrom4([4]byte{10, 8, byte(n), 1})
-	if l.family.KernelServer.Is6() {
+	if l.Family.Kernel[0].Is6() {
 		library, kernel = netip.AddrFrom16([16]byte{0: 0xfd, 1: 8, 3: byte(n), 15: 2}), netip.AddrFrom16([16]byte{0: 0xfd, 1: 8, 3: byte(n), 15: 1})
 	}
 	name := fmt.Sprintf("extra%d", n)
 	dev := l.Peer.OpenTUN(t, name)
-	require.NoError(t, l.Host.AddDevice(dev, prefix(l.family, library)))
-	l.Peer.SetAddresses(t, name, prefix(l.family, kernel))
+	require.NoError(t, l.Host.AddDevice(dev, prefix(l.Family, library)))
+	l.Peer.SetAddresses(t, name, prefix(l.Family, kernel))
 	return library, kernel
-}
-
-// connectAnywhere connects the library to a kernel that listens at all its addresses: it
-// refuses joins to others.
-func (l *Lab) connectAnywhere(t *testing.T) (library *mptcp.Conn, kernel net.Conn) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	accepted := acceptOne(l.Peer.Listen(t, fmt.Sprintf(":%d", port), true))
-	library, err := l.Host.Dial(ctx, "tcp", netip.AddrPortFrom(l.family.KernelServer, port).String())
-	require.NoError(t, err)
-	t.Cleanup(func() { library.Abort() })
-	return library, wait(t, ctx, accepted)
 }
 
 // talk sends a little both ways.
@@ -224,7 +209,7 @@ func TestKernelAnnouncesWithoutEcho(t *testing.T) {
 		require.NoError(t, lab.Host.RemoveDevice("extra1"))
 		lab.Peer.IP(t, fmt.Sprintf("mptcp endpoint add %v id 7 dev lo signal", at))
 		lab.Peer.SetAddresses(t, "lo", single(at))
-		library, kernel := lab.connectAnywhere(t)
+		library, kernel := lab.Connect(t, true)
 		talk(t, library, kernel)
 		lab.within(t, 15*time.Second, map[string]int64{"AddAddrTx": 4, "EchoAdd": 0, "MPJoinAckRx": 1})
 		talk(t, library, kernel)
@@ -245,7 +230,7 @@ func TestKernelFlushes(t *testing.T) {
 			announced[at] = true
 			lab.Peer.IP(t, fmt.Sprintf("mptcp endpoint add %v dev extra%d signal", at, i+1))
 		}
-		library, kernel := lab.connectAnywhere(t)
+		library, kernel := lab.Connect(t, true)
 		talk(t, library, kernel)
 		lab.soon(t, map[string]int64{"AddAddrTx": 2, "EchoAdd": 2, "MPJoinAckRx": 8})
 		left := func(keep func(a netip.Addr) bool) func() bool {
@@ -282,7 +267,7 @@ func TestKernelAnnounces(t *testing.T) {
 		_, at := lab.extra(t, 1)
 		lab.Peer.IP(t, fmt.Sprintf("mptcp endpoint add %v id 7 dev extra1 signal", at))
 		lab.Peer.IP(t, "mptcp limits set subflow 8 add_addr_accepted 4")
-		library, kernel := lab.connectAnywhere(t)
+		library, kernel := lab.Connect(t, true)
 		talk(t, library, kernel)
 		lab.soon(t, map[string]int64{"AddAddrTx": 1, "EchoAdd": 1})
 		require.Eventually(t, func() bool {
@@ -343,7 +328,7 @@ func TestPriorities(t *testing.T) {
 		lab := NewLab(t, managed(Client, f))
 		local, at := lab.extra(t, 1)
 		lab.Peer.IP(t, fmt.Sprintf("mptcp endpoint add %v id 7 dev extra1 signal", at))
-		library, kernel := lab.connectAnywhere(t)
+		library, kernel := lab.Connect(t, true)
 		talk(t, library, kernel)
 		id, err := library.AddSubflow(t.Context(), local, netip.AddrPortFrom(at, port), true)
 		require.NoError(t, err)

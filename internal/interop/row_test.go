@@ -1,0 +1,320 @@
+//go:build linux
+
+package interop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gomptcp/gomptcp/mptcp"
+	"github.com/gomptcp/gomptcp/pathmgr"
+	"github.com/gomptcp/gomptcp/tun"
+)
+
+// counts are counters by name.
+type counts map[string]int64
+
+// some stands for any number but none.
+const some = -1
+
+// is reports whether v is what is wanted.
+func is(want, v int64) bool { return v == want || want == some && v > 0 }
+
+// row is one scenario of the kernel's own tests, tools/testing/selftests/net/mptcp, of
+// which the library plays one side. Rows have the numbers of our acceptance list and the
+// names that the scenarios have there.
+type row struct {
+	number int
+	name   string
+	// serves and dials are what the kernel's counters must be at the end, exactly, when it
+	// is the server or the client. The row runs in the roles for which there are any.
+	serves, dials counts
+	// ours are counters of the library that must have these values at the end.
+	ours counts
+	// families in which the row runs; nil: both.
+	families []Family
+	// paths is the number of paths; 0: one.
+	paths int
+	// host changes the library's configuration, kernel sets the limits, endpoints and
+	// variables of the kernel.
+	host   func(role Role, cfg *mptcp.Config)
+	kernel func(t *testing.T, l *Lab)
+	// meddle makes the middlebox in the first path.
+	meddle func(role Role) Meddler
+	// wrap puts something into every path.
+	wrap func(t testing.TB, dev tun.Device) tun.Device
+	// plainPeer: the kernel speaks plain TCP.
+	plainPeer bool
+	// fallsBack: the connection ends as plain TCP.
+	fallsBack bool
+	// resets: single subflows may be reset.
+	resets bool
+	// lone are counters whose mirror images may differ, since a segment is lost on the way
+	// or sent more than once.
+	lone []string
+	// run is what happens; nil: both ends send at once.
+	run func(t *testing.T, s *scene)
+}
+
+// scene is a row that is being played.
+type scene struct {
+	*Lab
+	row  *row
+	want counts // of the kernel's counters
+}
+
+// rowBytes is how much a row sends each way.
+func rowBytes(t testing.TB) int64 { return min(Bytes(t), 4e6) }
+
+func TestRows(t *testing.T) {
+	Require(t)
+	for _, r := range slices.Concat(connectRows, joinRows, closeRows) {
+		t.Run(fmt.Sprintf("%d %s", r.number, r.name), func(t *testing.T) {
+			families := r.families
+			if families == nil {
+				families = []Family{IPv4, IPv6}
+			}
+			for _, family := range families {
+				if r.serves != nil {
+					t.Run("client/"+family.Name, func(t *testing.T) { r.play(t, Client, family, r.serves) })
+				}
+				if r.dials != nil {
+					t.Run("server/"+family.Name, func(t *testing.T) { r.play(t, Server, family, r.dials) })
+				}
+			}
+		})
+	}
+}
+
+// play runs the row in one role.
+func (r *row) play(t *testing.T, role Role, family Family, want counts) {
+	cfg := LabConfig{Role: role, Family: family, Paths: max(r.paths, 1), Bare: true, Wrap: r.wrap}
+	if role == Server {
+		cfg.Host.PathManager = pathmgr.None // rows that announce addresses say so
+	}
+	if r.host != nil {
+		r.host(role, &cfg.Host)
+	}
+	if r.meddle != nil {
+		meddle := r.meddle(role)
+		cfg.Wrap = func(_ testing.TB, dev tun.Device) tun.Device {
+			if dev.Name() != "path1" {
+				return dev
+			}
+			return NewBox(dev, meddle)
+		}
+	}
+	s := &scene{Lab: NewLab(t, cfg), row: r, want: want}
+	if r.kernel != nil {
+		r.kernel(t, s.Lab)
+	}
+	run := r.run
+	if run == nil {
+		run = transfer
+	}
+	run(t, s)
+	s.judge(t)
+}
+
+// transfer connects, sends both ways, with a pause until the counters are what they have to
+// be, and closes.
+func transfer(t *testing.T, s *scene) {
+	library, kernel := s.Connect(t, !s.row.plainPeer)
+	s.exchangeAndClose(t, library, kernel, nil)
+}
+
+// midway transfers, and does something in the middle.
+func midway(do func(s *scene, c *mptcp.Conn) error) func(*testing.T, *scene) {
+	return func(t *testing.T, s *scene) {
+		library, kernel := s.Connect(t, true)
+		s.exchangeAndClose(t, library, kernel, func() error {
+			// Only then either end may open subflows.
+			heard := func() bool { i := library.Info(); return i.BytesSent > 0 && i.BytesReceived > 0 }
+			if !assertEventually(heard, 5*time.Second) {
+				return errors.New("nothing confirmed")
+			}
+			return do(s, library)
+		})
+	}
+}
+
+// exchangeAndClose sends both ways, does something, unless it is nil, in the middle, and
+// closes.
+func (s *scene) exchangeAndClose(t *testing.T, library *mptcp.Conn, kernel Conn, do func() error) {
+	t.Helper()
+	up, down := s.flows(t, do)
+	s.exchange(t, library, kernel, up, down)
+	require.Equal(t, s.row.fallsBack, library.Info().FallbackReason != "", "%+v", library.Info())
+	require.Eventually(t, func() bool { return s.Peer.Counters(t)["MPCurrEstab"] == 0 },
+		10*time.Second, 10*time.Millisecond, "the kernel's end closes")
+}
+
+// flows are like those of a Lab, with a pause until do, unless it is nil, and everything that
+// the row waits for has happened: a small transfer might be over before.
+func (s *scene) flows(t *testing.T, do func() error) (up, down *Flow) {
+	var once sync.Once
+	hold := func() {
+		once.Do(func() {
+			if do != nil {
+				assert.NoError(t, do())
+			}
+		})
+		s.await(t)
+	}
+	up, down = &Flow{Bytes: rowBytes(t)}, &Flow{Bytes: rowBytes(t)}
+	for _, f := range []*Flow{up, down} {
+		f.HoldAt, f.Hold = f.Bytes/8, hold
+	}
+	return up, down
+}
+
+// await waits until the kernel's counters have the wanted values at least. It gives up after
+// some seconds; judge then tells.
+func (s *scene) await(t *testing.T) {
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		if s.reached(t) {
+			return
+		}
+	}
+}
+
+func (s *scene) reached(t testing.TB) bool {
+	now := s.Peer.Counters(t)
+	for name, v := range s.want {
+		if have := now.Get(t, name); have < v || !is(v, have) && v == some {
+			return false
+		}
+	}
+	return true
+}
+
+// mirrors are the pairs of counters of which one end's is the other's at the other end: what
+// was sent and what was received.
+var mirrors = [][2]string{
+	{"MPCapableSYNTX", "MPCapableSYNRX"}, {"MPJoinSynTx", "MPJoinSynRx"},
+	{"AddAddrTx", "AddAddr"}, {"EchoAddTx", "EchoAdd"}, {"RmAddrTx", "RmAddr"},
+	{"MPPrioTx", "MPPrioRx"}, {"MPFailTx", "MPFailRx"}, {"InfiniteMapTx", "InfiniteMapRx"},
+	{"MPFastcloseTx", "MPFastcloseRx"}, {"MPRstTx", "MPRstRx"},
+}
+
+// judge compares the counters of both ends with what they have to be, and with each other.
+func (s *scene) judge(t *testing.T) {
+	t.Helper()
+	var wrong []string
+	ok := func() bool {
+		wrong = s.wrong(t)
+		return len(wrong) == 0
+	}
+	if !assertEventually(ok, 3*time.Second) {
+		require.Fail(t, strings.Join(wrong, "\n"), "kernel: %v\nlibrary: %v", s.Peer.Counters(t), s.ours())
+	}
+}
+
+// assertEventually reports whether ok becomes true in time; the last signals may be under way.
+func assertEventually(ok func() bool, patience time.Duration) bool {
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
+}
+
+// wrong lists what is wrong with the counters.
+func (s *scene) wrong(t *testing.T) (list []string) {
+	kernel, ours := s.Peer.Counters(t), s.ours()
+	never := slices.Clone(neverCounters)
+	if !s.row.resets {
+		never = append(never, resetCounters...)
+	}
+	for name, v := range s.want {
+		if !is(v, kernel.Get(t, name)) {
+			list = append(list, fmt.Sprintf("kernel's %s is %d, not %d", name, kernel[name], v))
+		}
+	}
+	for _, name := range never {
+		if _, named := s.want[name]; !named && kernel[name] != 0 {
+			list = append(list, fmt.Sprintf("kernel's %s is %d", name, kernel[name]))
+		}
+		if _, named := s.row.ours[name]; !named && name[:4] != "MPCa" && s.want[mirrorOf(name)] == 0 && ours[name] != 0 && !s.row.resets {
+			list = append(list, fmt.Sprintf("library's %s is %d", name, ours[name]))
+		}
+	}
+	for name, v := range s.row.ours {
+		if !is(v, ours.Get(t, name)) {
+			list = append(list, fmt.Sprintf("library's %s is %d, not %d", name, ours[name], v))
+		}
+	}
+	for _, m := range mirrors {
+		for _, pair := range [][2]string{m, {m[1], m[0]}} {
+			if a, b := ours.Get(t, pair[0]), kernel.Get(t, pair[1]); a != b && !slices.Contains(s.row.lone, pair[0]) {
+				list = append(list, fmt.Sprintf("library's %s is %d, but the kernel's %s %d", pair[0], a, pair[1], b))
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// mirrorOf is the counter of the other end that counts the same.
+func mirrorOf(name string) string {
+	for _, m := range mirrors {
+		switch name {
+		case m[0]:
+			return m[1]
+		case m[1]:
+			return m[0]
+		}
+	}
+	return name
+}
+
+// ours are the library's counters.
+func (s *scene) ours() Counters {
+	c := Counters{}
+	for name, v := range s.Host.Counters() {
+		c[name] = int64(v)
+	}
+	return c
+}
+
+// limits sets how many subflows beside the first the kernel takes, and how many announced
+// addresses it joins.
+func (l *Lab) limits(t *testing.T, subflows, addrs int) {
+	l.Peer.IP(t, fmt.Sprintf("mptcp limits set subflow %d add_addr_accepted %d", subflows, addrs))
+}
+
+// endpoint gives the kernel an MPTCP endpoint at its end of path i.
+func (l *Lab) endpoint(t *testing.T, i int, flags string) {
+	l.Peer.IP(t, fmt.Sprintf("mptcp endpoint add %v %s", l.Family.Kernel[i], flags))
+}
+
+// join has the library open a subflow from its end of path from to the kernel's end of path to.
+func (s *scene) join(c *mptcp.Conn, from, to int, backup bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_, err := c.AddSubflow(ctx, s.Family.Library[from], netip.AddrPortFrom(s.Family.Kernel[to], 0), backup)
+	return err
+}
+
+// kernelLimits is a row's kernel function that sets limits alone.
+func kernelLimits(subflows, addrs int) func(*testing.T, *Lab) {
+	return func(t *testing.T, l *Lab) { l.limits(t, subflows, addrs) }
+}
+
+// short is how long something may take that has no reason to.
+func short(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
