@@ -248,6 +248,7 @@ func disconnect(t *testing.T, s *scene) {
 		require.NoError(t, library.Wait(short(t)))
 		require.NoError(t, library.Close())
 		// The kernel sends MP_FASTCLOSE when it is not done yet.
+		s.requireGone(t)
 		require.Eventually(t, func() bool { return strings.HasPrefix(s.Peer.ss(t, "-HMan"), "UNCONN") }, 10*time.Second, 5*time.Millisecond)
 		require.NoError(t, socket.Disconnect())
 	}
