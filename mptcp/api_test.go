@@ -21,6 +21,13 @@ import (
 	"github.com/gomptcp/gomptcp/tun/simnet"
 )
 
+// 8684-3.3.5-04: by default the send buffer is as large as the receive buffer.
+func TestDefaultBuffers(t *testing.T) {
+	var cfg Config
+	require.NoError(t, cfg.setDefaults())
+	require.GreaterOrEqual(t, cfg.SendBuffer, cfg.ReceiveBuffer)
+}
+
 // A Config that is out of range gives an error that names the field.
 func TestConfigErrors(t *testing.T) {
 	for name, cfg := range map[string]Config{

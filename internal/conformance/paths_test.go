@@ -31,7 +31,7 @@ func TestBackupSubflow(t *testing.T) {
 	})
 }
 
-// 8684-3.3.2-04, 8684-3.3.6-01, -02: data that was confirmed elsewhere is still sent again,
+// 8684-3.3.2-04, 8684-3.3.6-01, -02, 8684-6-03: data that was confirmed elsewhere is still sent again,
 // the same bytes, on the subflow that lacks it.
 func TestHoleIsFilledWithOldBytes(t *testing.T) {
 	Test(t, Options{Paths: 2, Config: mptcp.Config{Scheduler: onlyJoins}}, func(t *testing.T, l *Lab) {

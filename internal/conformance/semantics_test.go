@@ -136,6 +136,49 @@ func TestDataAckBelongsToTheConnection(t *testing.T) {
 	})
 }
 
+// 8684-3.3.4-04: what comes behind a hole of its subflow is kept and reported by SACK there, and
+// is not lost by what happens elsewhere; DATA_ACK waits for it.
+func TestSACKIsPerSubflow(t *testing.T) {
+	Families(t, twoPaths, func(t *testing.T, l *Lab) {
+		first, conn := connected(l)
+		p := l.Join(1, 1)
+		p.Send("behind a hole of the subflow", Seq(4), Data("def"), Map(5, 4, 3))
+		s := p.Await("a duplicate ACK", ACK, AckNo(1), DataAck(2))
+		blocks, n := s.Options.SACK()
+		require.Equal(t, 1, n)
+		require.Equal(t, p.Wire(4), blocks[0].Left)
+		require.Equal(t, p.Wire(7), blocks[0].Right)
+		first.Send("other data meanwhile", Data("abc"), Map(2, 2, 3))
+		s = first.Await("acknowledged, as far as it goes", ACK, AckNo(5), DataAck(5))
+		_, n = s.Options.SACK()
+		require.Zero(t, n)
+		p.Send("the hole, with old bytes", Seq(1), Data("abc"), Map(2, 1, 3))
+		p.Await("all of both levels", ACK, AckNo(7), DataAck(8))
+		require.Equal(t, "abcdef", l.Read(conn, 6).Result())
+	})
+}
+
+// 8684-6-04, 8684-1.1-01: segments are cut into pieces that all have the option of the whole,
+// and on one path the pieces merged again, also of two mappings, with the option of the first.
+func TestSegmentsAreCutAndMerged(t *testing.T) {
+	for _, checksum := range []bool{false, true} {
+		simnet.Test(t, simnet.Config{Seed: 10, Deadline: time.Hour}, func(t *testing.T, w *simnet.World) {
+			links := 0
+			tr := newTransfer(t, w, checksum, [2]option.Key{{1}, {2}}, func(l *simnet.Link) {
+				for _, d := range []*simnet.Direction{l.There, l.Back} {
+					d.Through(simnet.SplitSegments(400))
+					if links == 1 {
+						d.Through(simnet.CoalesceSegments(1200, 5*time.Millisecond))
+					}
+				}
+				links++
+			})
+			tr.run(t, 1_000_000)
+			tr.requireBothPaths(t)
+		})
+	}
+}
+
 // 8684-4-03, 8684-3.3.5-02, 8684-Q-17: of the windows of two subflows the larger one is that of the connection,
 // and each one bounds its own subflow.
 func TestLargestWindowCounts(t *testing.T) {

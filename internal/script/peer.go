@@ -48,6 +48,9 @@ func (p *Peer) SndNxt() uint32 { return p.sndNxt }
 // HostSeq is the sequence number on the wire of a relative one of the host.
 func (p *Peer) HostSeq(n uint32) seq.SSN { return seq.SSN(p.irs + n) }
 
+// Wire is the sequence number on the wire of a relative one of the peer.
+func (p *Peer) Wire(n uint32) seq.SSN { return seq.SSN(p.iss + n) }
+
 // SetID sets ID and Backup and returns the peer.
 func (p *Peer) SetID(id option.AddrID, backup bool) *Peer {
 	p.ID, p.Backup = id, backup

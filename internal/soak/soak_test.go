@@ -131,7 +131,8 @@ func TestSeed(t *testing.T) {
 	check(t, newScenario(*seedFlag))
 }
 
-// TestSeeds plays seeds that are the same in every run.
+// 8684-6-03, 8684-3.3.1-01, -16: TestSeeds plays seeds that are the same in every run. Package tracecheck judges
+// all that was sent: bytes and mappings never change, and what is DATA_ACKed was received.
 func TestSeeds(t *testing.T) {
 	n := uint64(300)
 	switch {
