@@ -55,6 +55,8 @@ type Conn struct {
 	remotes []remoteAddr // that the peer has announced, at most Config.MaxAnnounced
 
 	fastClose fastClose
+	// singlePath: a fallback to plain TCP is under way, no subflow may be added.
+	singlePath bool
 
 	breakAt  time.Time // when a connection without subflows ends
 	closeAt  time.Time // when Close gives up waiting for the peer

@@ -54,6 +54,7 @@
 // # Where the RFC is
 //
 //	keys, MP_CAPABLE, fallback     section 3.1, 3.7   subflow/handshake.go
+//	fallback in mid-connection     section 3.7        fallback.go, subflow/fallback.go, fail.go, infinite.go
 //	MP_JOIN                        section 3.2        subflow/handshake.go, hook.go, halfopen.go
 //	heuristics                     section 3.9        blackhole.go
 //	mappings, DATA_ACK, windows    section 3.3.1-5    subflow/incoming.go, subflow/outgoing.go

@@ -226,7 +226,7 @@ func (h *Host) joinIn(l *netstack.Link, key flowKey, join option.JoinSyn) (*sub,
 // held.
 func (c *Conn) refusesJoins(key flowKey) (option.ResetReason, bool) {
 	switch {
-	case c.phase != open && c.phase != finished || c.shared.Mode != subflow.MPTCP || !c.shared.PeerConfirmed && c.role == pathmgr.Client:
+	case c.phase != open && c.phase != finished || c.shared.Mode != subflow.MPTCP || c.singlePath || !c.shared.PeerConfirmed && c.role == pathmgr.Client:
 		return option.ReasonMPTCP, true
 	case c.liveSubs() >= c.host.cfg.MaxSubflows || c.host.cfg.DenyJoinInitial && key.local == c.initialLocal():
 		return option.ReasonProhibited, true

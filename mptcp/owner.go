@@ -25,6 +25,7 @@ func (c *Conn) OnTCPEstablished(now time.Time, f *subflow.Subflow) {
 	s := c.byFlow(f)
 	s.readPos, s.hasPos = s.ReadStart(), true
 	s.giveUpAt = time.Time{}
+	c.shared.Joined = c.shared.Joined || f.Kind == subflow.Join
 	if f.Kind == subflow.Join && f.Role == subflow.Opener {
 		s.thirdAt = now.Add(thirdRTO)
 	}
@@ -132,9 +133,11 @@ func (c *Conn) OnPeerFin(now time.Time, f *subflow.Subflow) {
 		return
 	}
 	if c.neverAnswered(s) {
-		f.FallBack(now, "FIN without any DSS before")
+		if f.FallBack(now, "FIN without any DSS before"); s.down {
+			return
+		}
 	}
-	if c.shared.Mode != subflow.MPTCP {
+	if s.Plain() {
 		c.rx.eof = true
 		c.logf("peer's stream has ended", s)
 		c.arrived()
@@ -194,13 +197,4 @@ func (c *Conn) resetSub(s *sub, why error) {
 // OnPathMTU implements subflow.Owner.
 func (c *Conn) OnPathMTU(_ time.Time, f *subflow.Subflow) {
 	c.logf("long segments vanish on this path", c.byFlow(f), slog.Int("mtu", f.PathMTU()))
-}
-
-// OnFallback implements subflow.Owner.
-func (c *Conn) OnFallback(_ time.Time, f *subflow.Subflow) {
-	if f.State() >= subflow.Established {
-		c.logf("fallback to plain TCP", c.byFlow(f), slog.String("reason", c.shared.FallbackReason))
-	}
-	c.shared.DataFinPending = false
-	c.host.forgetToken(c)
 }

@@ -135,7 +135,7 @@ func (c *Conn) trySubflow(a pathmgr.Open) (*sub, error) {
 // mayJoin returns why a join may not be tried. c.mu is held.
 func (c *Conn) mayJoin(a pathmgr.Open) error {
 	switch {
-	case c.phase != open || c.shared.Mode != subflow.MPTCP:
+	case c.phase != open || c.shared.Mode != subflow.MPTCP || c.singlePath:
 		return ErrNotMPTCP
 	case c.liveSubs() >= c.host.cfg.MaxSubflows:
 		return ErrTooManySubflows

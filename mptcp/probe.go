@@ -17,6 +17,9 @@ const (
 	maxProbe = 60 * time.Second
 	// dataAckProbeSize is how much is sent again at first, and maxDataAckProbe later.
 	dataAckProbeSize, maxDataAckProbe = 1 << 10, 64 << 10
+	// maxMildProbes is how often the peer is only asked for its DATA_ACK, where sending bytes
+	// again would rule out a fallback; some five seconds.
+	maxMildProbes = 8
 )
 
 // probe repeats something with growing distance for as long as a condition holds.
@@ -82,6 +85,10 @@ func (c *Conn) probeDataAck(now time.Time) {
 	if !p.due(now, max(minDataAckProbe, 2*c.tx.dataLag)) {
 		return
 	}
+	if s := c.only(); s != nil && !s.MayRepeat(p.n > maxMildProbes) {
+		s.SendProbe(now)
+		return
+	}
 	size := min(dataAckProbeSize<<min(p.n-1, 6), maxDataAckProbe)
 	n := int(min(c.tx.next.Sub(c.shared.SndUna), int64(size)))
 	r := reinjection{dsn: c.shared.SndUna, n: n}
@@ -127,4 +134,18 @@ func (c *Conn) dataAckLags() bool {
 		}
 	}
 	return true
+}
+
+// only is the subflow that is usable, if there is just one.
+func (c *Conn) only() *sub {
+	var only *sub
+	for _, s := range c.subs {
+		if s.isUsable() {
+			if only != nil {
+				return nil
+			}
+			only = s
+		}
+	}
+	return only
 }

@@ -228,6 +228,9 @@ func (c *Conn) dueTimers(now time.Time) {
 		c.pmAt = time.Time{}
 		c.tell(pathmgr.Timer{})
 	}
+	for _, s := range c.liveList() {
+		s.Tick(now)
+	}
 	for _, s := range c.subs {
 		if !s.down && due(s.giveUpAt) {
 			c.subDown(s, syscall.ETIMEDOUT)
@@ -293,6 +296,7 @@ func (c *Conn) nextTime() (at time.Time) {
 			add(s.giveUpAt)
 			add(s.aliveAt)
 			add(s.liveness.at)
+			add(s.Wake())
 		}
 	}
 	return at

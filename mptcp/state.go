@@ -99,7 +99,7 @@ func (c *Conn) finConfirmed() {
 // checkFinished closes the subflows when both streams have ended (8684-3.3.3-07,
 // 8684-Q-18).
 func (c *Conn) checkFinished() {
-	if c.phase != open || !c.tx.finAcked || !c.rx.eof {
+	if c.phase != open || !c.tx.finAcked || !c.rx.eof || c.awaitsFin() {
 		return
 	}
 	c.phase = finished

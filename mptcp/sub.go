@@ -203,8 +203,9 @@ func (c *Conn) subDown(s *sub, err error) {
 	c.addEnded(info)
 	if c.shared.Mode == subflow.MPTCP {
 		c.reinjectFrom(s.ID)
+		c.singlePath = false // if a fallback was under way, it has failed
 	}
-	if c.shared.Mode != subflow.MPTCP && s.FinAcked() {
+	if s.Plain() && s.FinAcked() {
 		c.finConfirmed()
 	}
 	s.Subflow.Close()

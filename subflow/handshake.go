@@ -363,22 +363,12 @@ func (f *Subflow) capableAckIn(now time.Time, set *option.Set) {
 	}
 }
 
-// fallback goes over to plain TCP for good (RFC 8684 section 3.7).
+// fallback makes the connection a plain TCP one in the handshake; see fallBack for later.
 func (f *Subflow) fallback(now time.Time, reason string) {
 	if f.Shared.Mode == Plain {
 		return
 	}
-	f.noteInfinite()
-	f.Shared.Mode, f.Shared.FallbackReason = Plain, reason
-	f.Shared.Checksum = false
-	f.updateMSS()
-	f.Owner.OnFallback(now, f)
-}
-
-// FallBack goes over to plain TCP for a reason that the connection has found.
-func (f *Subflow) FallBack(now time.Time, reason string) {
-	f.Shared.MIB.Add(mib.DssFallback)
-	f.fallback(now, reason)
+	f.goPlain(now, reason)
 }
 
 // reset asks the connection to reset the endpoint, with MP_TCPRST on the RST.

@@ -345,8 +345,8 @@ func TestFirstDataStripped(t *testing.T) {
 	p.synAck()
 	p.ack(0, 0, capable(option.CapableAck, sha, keyB, keyA))
 	require.NotNil(t, p.data(0, "hello"))
-	require.Equal(t, Plain, p.shared.Mode)
 	out := p.acks(5)
+	require.Equal(t, Plain, p.shared.Mode)
 	require.False(t, out.HasMPTCP())
 	require.Equal(t, 5, p.owner.bytes)
 }

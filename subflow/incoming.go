@@ -3,6 +3,7 @@ package subflow
 import (
 	"time"
 
+	"github.com/gomptcp/gomptcp/internal/mib"
 	"github.com/gomptcp/gomptcp/internal/packet"
 	"github.com/gomptcp/gomptcp/internal/seq"
 	"github.com/gomptcp/gomptcp/option"
@@ -90,7 +91,11 @@ func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *opt
 		f.state = Established // 8684-Q-26
 		f.Owner.OnUsable(now, f)
 	}
-	if f.Shared.Mode == MPTCP && !f.optionsIn(now, t, set, len(payload)) {
+	if f.Shared.Mode == MPTCP {
+		if !f.optionsIn(now, t, set, len(payload)) {
+			return false
+		}
+	} else if f.tx.middle && set.HasMPTCP() && !f.plainOptionsIn(now, t, set) {
 		return false
 	}
 	f.ackIn(now, t, set, len(payload))
@@ -134,7 +139,7 @@ func (f *Subflow) sum(at seq.SSN, payload []byte) bool {
 	if skip := f.accounted.Sub(at); skip > 0 {
 		at, payload = f.accounted, payload[min(skip, len(payload)):]
 	}
-	if len(payload) == 0 {
+	if len(payload) == 0 || f.fail.waiting {
 		return true
 	}
 	m := f.maps.at(at)
@@ -163,8 +168,8 @@ func (f *Subflow) optionsIn(now time.Time, t packet.TCP, set *option.Set, n int)
 	if hasDSS && !f.dssIn(now, t, dss, n) {
 		return false
 	}
-	if !f.checkPresence(now, t, dss, n) {
-		return f.Shared.Mode == Plain // goes on as plain TCP, or the subflow was reset
+	if !f.checkPresence(now, t, dss) {
+		return false
 	}
 	if set.HasMPTCP() && f.rcvNxt.LessEq(seq.SSN(t.Seq())) {
 		f.signalsIn(now, set)
@@ -185,51 +190,11 @@ func (f *Subflow) signalsIn(now time.Time, set *option.Set) {
 		f.Owner.OnOption(now, f, o)
 	}
 	if o, ok := set.Fail(); ok {
-		f.Owner.OnOption(now, f, o)
+		f.failIn(now, o)
 	}
 	if o, ok := set.FastClose(); ok {
 		f.Owner.OnOption(now, f, o)
 	}
-}
-
-// checkPresence notices paths that remove options, as long as that can be told from a
-// peer that leaves them out (RFC 8684 section 3.7). It reports false when MPTCP has ended
-// on this subflow.
-func (f *Subflow) checkPresence(now time.Time, t packet.TCP, dss option.DSS, n int) bool {
-	acked := seq.SSN(t.Ack())
-	if f.finSent && f.finSeq.Less(acked) {
-		acked = f.finSeq // a FIN takes no DSN
-	}
-	acksData := f.sendBase().Less(acked)
-	if f.Kind == Join {
-		if f.dataAcked || !acksData {
-			return true
-		}
-		if !dss.HasAck {
-			f.reset(now, option.ReasonMiddlebox, "data acknowledged without DATA_ACK") // 8684-3.7-03
-			return false
-		}
-		f.dataAcked = true
-		return true
-	}
-	if f.Shared.PeerConfirmed {
-		return true
-	}
-	if n > 0 && !dss.HasMap && f.Role == Responder && f.Shared.Signalled {
-		// The opener goes on with MPTCP, perhaps on other subflows too: to read its bytes as
-		// plain TCP might deliver the wrong ones.
-		f.reset(now, option.ReasonMiddlebox, "first data without a mapping, after a DSS of ours")
-		return false
-	}
-	if n > 0 && !dss.HasMap {
-		f.fallback(now, "first data without a mapping") // 8684-3.7-01
-		return false
-	}
-	if acksData && !dss.HasAck {
-		f.fallback(now, "data acknowledged without DATA_ACK") // 8684-3.7-04
-		return false
-	}
-	return true
 }
 
 // dssIn handles a DSS. It reports false when the segment must not go on.
@@ -240,29 +205,38 @@ func (f *Subflow) dssIn(now time.Time, t packet.TCP, dss option.DSS, n int) bool
 	if !dss.HasMap {
 		return true
 	}
-	if dss.Infinite() {
-		f.fallback(now, "infinite mapping from the peer")
-		return true
+	if dss.Infinite() && !dss.DataFin {
+		return f.infiniteIn(now, dss)
 	}
 	if dss.HasChecksum != f.Shared.Checksum {
 		f.reset(now, option.ReasonMPTCP, "DSS checksum against what was negotiated") // 8684-3.3-02, -03
 		return false
 	}
 	f.Shared.Wide = dss.DSN64
-	m := rxMapping{
-		start: f.irs.Add(int(int32(dss.SSN))), dsn: dss.WideDSN(f.Shared.RcvNxt),
-		n: int(dss.Len), ssn: dss.SSN, checksum: dss.Checksum, fin: dss.DataFin,
+	m, ok := f.mappingOf(dss)
+	if !ok {
+		return true
 	}
-	if dss.DataFin {
-		m.n--
-		if !f.dataFinIn(now, &m) {
-			return true
-		}
+	if m.fin && (m.n == 0 || !f.Shared.Checksum) && !f.dataFinIn(now, &m) {
+		return true // with data it counts when the checksum is verified
 	}
 	if m.n == 0 {
 		return true
 	}
 	return f.mappingIn(now, m, n)
+}
+
+// mappingOf is the mapping of a DSS. It reports false for a DATA_FIN that the length does not
+// count.
+func (f *Subflow) mappingOf(dss option.DSS) (m rxMapping, ok bool) {
+	m = rxMapping{
+		start: f.irs.Add(int(int32(dss.SSN))), dsn: dss.WideDSN(f.Shared.RcvNxt),
+		n: int(dss.Len), ssn: dss.SSN, checksum: dss.Checksum, fin: dss.DataFin,
+	}
+	if m.fin {
+		m.n--
+	}
+	return m, m.n >= 0
 }
 
 func (f *Subflow) dataAckIn(now time.Time, t packet.TCP, dss option.DSS) {
@@ -278,12 +252,15 @@ func (f *Subflow) dataFinIn(now time.Time, m *rxMapping) bool {
 	if f.Shared.Checksum && m.n == 0 && !option.VerifyDSSChecksum(uint64(m.dsn), m.ssn, 1, 0, m.checksum) {
 		return false
 	}
-	end := m.dsn.Add(m.n)
-	if f.Shared.Advertised.Add(mappingSlack).Less(end) {
-		return true // out of the window
+	if end := m.dsn.Add(m.n); f.inWindow(end) {
+		f.Owner.OnDataFin(now, f, end)
 	}
-	f.Owner.OnDataFin(now, f, end)
 	return true
+}
+
+// inWindow reports whether the DSN end may come: what lies before it was offered.
+func (f *Subflow) inWindow(end seq.DSN) bool {
+	return end.LessEq(f.Shared.Advertised.Add(mappingSlack))
 }
 
 // mappingIn keeps a mapping. It reports false when the segment that carried it has to be
@@ -293,13 +270,27 @@ func (f *Subflow) mappingIn(now time.Time, m rxMapping, n int) bool {
 	if m.end().LessEq(f.accounted) {
 		return true // an old one again
 	}
-	if f.Shared.Advertised.Add(mappingSlack).Less(m.dsn.Add(m.n)) || f.advEdge.Add(mappingSlack).Less(m.end()) || !f.maps.add(m) {
+	fits := f.inWindow(m.dsn.Add(m.n)) && m.end().LessEq(f.advEdge.Add(mappingSlack))
+	if !fits {
+		f.Shared.MIB.Add(mib.NoDSSInWindow)
+	} else if f.maps.contradict(m) {
+		f.Shared.MIB.Add(mib.DSSNotMatching)
+	}
+	// A part of a mapping cannot be verified: with checksums it has to be wholly new.
+	if fits && f.Shared.Checksum && (m.start.Less(f.accounted) || f.maps.overlap(m)) {
+		return true
+	}
+	if !fits || !f.maps.add(m) {
 		if n > 0 {
 			f.SendAck(now) // says where the window ends
 		}
 		return n == 0
 	}
+	f.everMapped = true
 	f.account(now)
+	if f.fail.due && n == 0 {
+		f.SendAck(now) // for a segment with data the endpoint sends one
+	}
 	return true
 }
 
@@ -338,8 +329,7 @@ func (f *Subflow) ackIn(now time.Time, t packet.TCP, set *option.Set, n int) {
 		f.delivered(now, res.Longest)
 	}
 	if f.Shared.Mode == Plain {
-		acked := f.Shared.LocalIDSN.Add(1).Add(int(f.sender.BytesAcked()))
-		f.Owner.OnDataAck(now, f, acked, f.ack.Window)
+		f.Owner.OnDataAck(now, f, f.ackedDSN(), f.ack.Window)
 	}
 }
 
@@ -354,50 +344,55 @@ func (f *Subflow) account(now time.Time) {
 		end = f.peerFin
 	}
 	for f.accounted.Less(end) {
-		n := end.Sub(f.accounted)
-		if f.Shared.Mode == Plain {
-			f.accounted = end
+		if f.rx.on {
+			n, dsn := end.Sub(f.accounted), f.rx.next
+			f.accounted, f.rx.next = end, dsn.Add(n)
 			f.bytesIn += uint64(n)
-			f.Owner.OnMapped(now, f, f.Shared.RcvNxt, n)
+			f.Owner.OnMapped(now, f, dsn, n)
 			return
 		}
-		m := f.maps.at(f.accounted)
-		if m == nil && n > max(f.Owner.ReceiveWindow(), minUnmapped) {
-			f.reset(now, option.ReasonMiddlebox, "a window of data without a mapping") // 8684-3.3.1-10, 8684-3.7-05
+		if !f.accountMapped(now, end) {
 			return
 		}
-		if m == nil || m.bad {
-			return // 8684-3.3.1-08: acknowledged here, not by DATA_ACK
-		}
-		if f.Shared.Checksum {
-			if end.Less(m.end()) {
-				return // only a whole mapping can be verified
-			}
-			if !f.verify(now, m) {
-				return
-			}
-		}
-		off := f.accounted.Sub(m.start)
-		n = min(m.n-off, n)
-		f.accounted = f.accounted.Add(n)
-		f.bytesIn += uint64(n)
-		f.Owner.OnMapped(now, f, m.dsn.Add(off), n)
 	}
 }
 
-// verify checks the DSS checksum of a mapping whose bytes have all come (8684-3.7-06, -07).
-func (f *Subflow) verify(now time.Time, m *rxMapping) bool {
+// accountMapped hands over bytes of one mapping. It reports whether there may be more.
+func (f *Subflow) accountMapped(now time.Time, end seq.SSN) bool {
+	m := f.maps.at(f.accounted)
+	switch {
+	case m == nil:
+		return f.unmapped(now, end.Sub(f.accounted))
+	case m.bad || f.Shared.Checksum && end.Less(m.end()):
+		return false // only a whole mapping can be verified
+	case f.Shared.Checksum && !f.verify(m):
+		f.checksumFailed(now, m)
+		return false
+	}
+	off := f.accounted.Sub(m.start)
+	dsn, n := m.dsn.Add(off), min(m.n-off, end.Sub(f.accounted))
+	fin := m.fin && f.Shared.Checksum
+	f.accounted = f.accounted.Add(n)
+	f.mapped, f.mappedKnown = dsn.Add(n), true
+	f.unmappedAt = time.Time{}
+	f.bytesIn += uint64(n)
+	f.Owner.OnMapped(now, f, dsn, n)
+	if fin && f.inWindow(f.mapped) {
+		f.Owner.OnDataFin(now, f, f.mapped)
+	}
+	return true
+}
+
+// verify checks the DSS checksum of a mapping whose bytes have all come.
+func (f *Subflow) verify(m *rxMapping) bool {
 	sum, ok := f.sums.over(m.start, m.n)
 	dll := m.n
 	if m.fin {
 		dll++
 	}
-	if ok && option.VerifyDSSChecksum(uint64(m.dsn), m.ssn, uint16(dll), sum, m.checksum) {
-		f.sums.dropBelow(m.end())
-		return true
+	if !ok || !option.VerifyDSSChecksum(uint64(m.dsn), m.ssn, uint16(dll), sum, m.checksum) {
+		return false
 	}
-	m.bad = true
-	f.failWith = option.Fail{DSN: m.dsn}
-	f.reset(now, option.ReasonMiddlebox, "DSS checksum failed")
-	return false
+	f.sums.dropBelow(m.end())
+	return true
 }

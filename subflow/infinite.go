@@ -1,42 +1,113 @@
 package subflow
 
 import (
+	"github.com/gomptcp/gomptcp/internal/mib"
+	"github.com/gomptcp/gomptcp/internal/packet"
 	"github.com/gomptcp/gomptcp/internal/seq"
 	"github.com/gomptcp/gomptcp/option"
 )
 
-// infinite is what tells the peer of a fallback in mid-connection: the infinite mapping on
-// the first new data, and on what follows until that is acknowledged, since it may be lost
-// (8684-3.7-04, 8684-Q-12). The zero value: there is nothing to tell.
-type infinite struct {
-	pending  bool
-	checksum bool    // checksums were negotiated: the field is there, and 0 (8684-W-25)
-	from     seq.SSN // first byte that was not sent before the fallback
+// rxInfinite is the infinite mapping of what comes in, on a subflow that is plain TCP
+// (8684-3.3.1-17). The zero value: there is none.
+type rxInfinite struct {
+	on   bool
+	from seq.SSN // bytes before have mappings of their own
+	next seq.DSN // of the byte at accounted
 }
 
-// noteInfinite begins it when MPTCP was in use until now and data has been sent.
-func (f *Subflow) noteInfinite() {
-	if f.Shared.Mode != MPTCP || f.sender == nil {
-		return
+// txInfinite is the infinite mapping of what we send.
+type txInfinite struct {
+	dsn seq.DSN // of the byte at off
+	off uint64  // as the Sender counts
+
+	// What follows is for a fallback in mid-connection.
+	tell      tell
+	option    option.DSS // what is told
+	from      seq.SSN    // first byte that was not sent before the fallback
+	fromOff   uint64
+	told      bool
+	peerPlain bool // the peer has told that it is plain TCP, too
+	middle    bool // MPTCP was in use before
+}
+
+// tell says how the peer learns of a fallback.
+type tell uint8
+
+const (
+	// tellNothing: the peer knows.
+	tellNothing tell = iota
+	// tellData: by the infinite mapping on the first new data, on what follows until that is
+	// acknowledged, since it may be lost, and on the FIN (8684-3.7-04, -11).
+	tellData
+	// tellAll: also on ACKs, with a DATA_ACK: the peer may have nothing but these to learn
+	// from, and what gets no DATA_ACK it would send again, which plain TCP would deliver twice.
+	tellAll
+)
+
+// beginInfinite fills in both mappings: the byte at accounted has the DSN next, the next one
+// that is placed the DSN placed. The mapping that is told begins with the first byte without
+// DATA_ACK (8684-Q-12).
+func (f *Subflow) beginInfinite(next, placed seq.DSN, how tell) {
+	f.rx = rxInfinite{on: true, from: f.accounted, next: next}
+	una, off := f.Shared.SndUna.Min(placed), f.sender.Placed()
+	f.tx = txInfinite{
+		dsn: placed, off: off, tell: how, middle: true,
+		from: seq.SSN(f.sender.SentEnd()), fromOff: f.sender.BytesSent(),
+		option: option.DSS{
+			HasMap: true, DSN64: true, DSN: uint64(una), SSN: uint32(off) + 1 - uint32(placed.Sub(una)),
+			HasChecksum: f.Shared.Checksum, // the field is there, and 0 (8684-W-25)
+		},
 	}
-	f.infinite = infinite{pending: true, checksum: f.Shared.Checksum, from: seq.SSN(f.sender.SentEnd())}
 }
 
-// appendInfinite appends the option to those of a segment of data, if it is due. Plain TCP
-// has one subflow, so that DSN and SSN keep the distance that they had from the start.
+// ackedDSN is the DSN after the last byte that TCP has acknowledged, on plain TCP
+// (8684-3.7-14).
+func (f *Subflow) ackedDSN() seq.DSN {
+	return f.tx.dsn.Add(int(int64(f.sender.BytesAcked()) - int64(f.tx.off)))
+}
+
+// appendInfinite appends the infinite mapping to the options of a segment of data, if it is
+// due there.
 func (f *Subflow) appendInfinite(opts []byte, s *Segment) []byte {
-	at := seq.SSN(s.Seq)
-	if !f.infinite.pending || at.Less(f.infinite.from) {
+	if how := f.telling(); how == tellNothing || how == tellData && seq.SSN(s.Seq).Less(f.tx.from) {
 		return opts
 	}
-	off := at.Sub(f.sendBase())
-	if f.infinite.from.Sub(f.sendBase()) < int(f.sender.BytesAcked()) {
-		f.infinite.pending = false
-		return opts
-	}
-	d := option.DSS{
-		HasMap: true, DSN64: true, DSN: uint64(f.Shared.LocalIDSN.Add(1 + off)), SSN: uint32(1 + off),
-		HasChecksum: f.infinite.checksum,
-	}
-	return d.AppendTo(opts)
+	f.noteTold()
+	return f.tx.option.AppendTo(opts)
 }
+
+// telling is how the peer has to be told now: no longer when new data, which told it, has been
+// acknowledged.
+func (f *Subflow) telling() tell {
+	if f.tx.tell != tellNothing && f.sender.BytesAcked() > f.tx.fromOff {
+		f.tx.tell = tellNothing
+	}
+	return f.tx.tell
+}
+
+// infiniteOnAck is the option of a segment of plain TCP without data, if there is one.
+func (f *Subflow) infiniteOnAck(flags uint8) (d option.DSS, due bool) {
+	d = f.tx.option
+	switch how := f.telling(); {
+	case how == tellAll:
+		d.HasAck, d.Ack64, d.Ack = true, f.Shared.Wide, uint64(f.Shared.RcvNxt)
+	case how == tellData && flags&packet.FlagFIN != 0:
+	default:
+		return d, false
+	}
+	f.noteTold()
+	return d, true
+}
+
+func (f *Subflow) noteTold() {
+	if !f.tx.told {
+		f.tx.told = true
+		f.Shared.MIB.Add(mib.InfiniteMapTx)
+	}
+}
+
+// Plain reports whether the subflow is, or has become, plain TCP.
+func (f *Subflow) Plain() bool { return f.rx.on }
+
+// plainDSN is the DSN of a byte that was received under the infinite mapping.
+func (f *Subflow) plainDSN(pos seq.SSN) seq.DSN { return f.rx.next.Add(-f.accounted.Sub(pos)) }

@@ -90,6 +90,33 @@ func (s *rxMappings) add(m rxMapping) bool {
 	return true
 }
 
+// contradict reports whether m gives another DSN to a byte than what is there.
+func (s *rxMappings) contradict(m rxMapping) bool {
+	for i := s.search(m.start); i < len(s.list) && s.list[i].start.Less(m.end()); i++ {
+		if p := &s.list[i]; p.dsn != m.dsn.Add(p.start.Sub(m.start)) {
+			return true
+		}
+	}
+	return false
+}
+
+// overlap reports whether a mapping covers a byte of m.
+func (s *rxMappings) overlap(m rxMapping) bool {
+	i := s.search(m.start)
+	return i < len(s.list) && s.list[i].start.Less(m.end())
+}
+
+// keepDistance reports whether all mappings of bytes from pos on agree with pos having the DSN
+// next.
+func (s *rxMappings) keepDistance(pos seq.SSN, next seq.DSN) bool {
+	for i := s.search(pos); i < len(s.list); i++ {
+		if m := &s.list[i]; m.dsn != next.Add(m.start.Sub(pos)) {
+			return false
+		}
+	}
+	return true
+}
+
 // insert puts m at index i and returns its index, which moves with what was forgotten.
 func (s *rxMappings) insert(i int, m rxMapping) int {
 	if s.head > 0 && len(s.list) == cap(s.list) {

@@ -141,14 +141,9 @@ func (f *Subflow) timestampsOption(now time.Time) []byte {
 // sendAck sends a segment without data. This and emit are where it is decided which
 // options ride: timestamps, then MPTCP's, then as many SACK blocks as still fit.
 func (f *Subflow) sendAck(now time.Time, at seq.SSN, flags uint8) {
-	opts := f.timestampsOption(now)
-	if f.Shared.Mode == MPTCP {
-		if third := f.thirdOption(); third != nil {
-			opts = option.Pad(third.AppendTo(opts), 0)
-		} else if f.state >= Established {
-			d := f.ackDSS()
-			opts = option.Pad(d.AppendTo(opts), 0)
-		}
+	opts := f.appendFail(f.timestampsOption(now))
+	if o := f.ackOption(flags); o != nil && option.PaddedSize(len(opts)+o.Size()) <= packet.MaxOptionsLen {
+		opts = option.Pad(o.AppendTo(opts), 0)
 	}
 	if room := packet.MaxOptionsLen - len(opts); f.sackOK {
 		n := len(f.lastSACK)
@@ -158,6 +153,22 @@ func (f *Subflow) sendAck(now time.Time, at seq.SSN, flags uint8) {
 		opts = option.AppendSACK(opts, f.lastSACK[:n])
 	}
 	f.send(uint32(at), uint32(f.rcvNxt), flags, f.windowField(), opts, nil, 0, 0)
+}
+
+// ackOption is what belongs on a segment without data, or nil.
+func (f *Subflow) ackOption(flags uint8) option.Option {
+	switch {
+	case f.Shared.Mode == Plain:
+		if d, due := f.infiniteOnAck(flags); due {
+			return d
+		}
+	case f.Shared.Mode != MPTCP:
+	case f.thirdOption() != nil:
+		return f.thirdOption()
+	case f.state >= Established:
+		return f.ackDSS()
+	}
+	return nil
 }
 
 // ackDSS is a DSS with the DATA_ACK (8684-3.3.2-02, 8684-Q-10).

@@ -61,6 +61,8 @@ type recorder struct {
 	resets    []*ResetError
 	fallbacks int
 	pathMTUs  int
+	alone     bool
+	failed    []seq.DSN
 	up        int // calls of OnTCPEstablished
 	usable    int
 	bytes     int
@@ -107,7 +109,18 @@ func (r *recorder) OnReset(_ time.Time, f *Subflow, why *ResetError) {
 	f.Close()
 }
 
-func (r *recorder) OnPathMTU(time.Time, *Subflow)  { r.pathMTUs++ }
+func (r *recorder) OnPathMTU(time.Time, *Subflow) { r.pathMTUs++ }
+func (r *recorder) Alone(*Subflow) bool           { return r.alone }
+
+func (r *recorder) MayFallBack(f *Subflow, next seq.DSN) (seq.DSN, bool) {
+	_, to := f.sender.Tail()
+	return to.Max(r.shared.SndUna), next.LessEq(r.shared.RcvNxt)
+}
+
+func (r *recorder) OnChecksumFailed(_ time.Time, _ *Subflow, dsn seq.DSN) {
+	r.failed = append(r.failed, dsn)
+}
+
 func (r *recorder) OnFallback(time.Time, *Subflow) { r.fallbacks++ }
 
 // sent is a segment that left.

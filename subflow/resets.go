@@ -23,6 +23,10 @@ func (f *Subflow) resetIn(now time.Time, t packet.TCP, set *option.Set) bool {
 		f.Shared.MIB.Add(mib.MPRstRx)
 		f.peerReset.Reason, f.peerReset.Transient = r.Reason, r.Transient
 	}
+	if fail, ok := set.Fail(); ok {
+		f.Shared.MIB.Add(mib.MPFailRx)
+		f.Owner.OnOption(now, f, fail)
+	}
 	if fc, ok := set.FastClose(); ok {
 		f.Owner.OnOption(now, f, fc)
 	}
@@ -91,6 +95,7 @@ func (f *Subflow) sendResetSegment(now time.Time, at seq.SSN, ack uint32, flags 
 	if f.Shared.Mode == MPTCP || f.Kind == Join {
 		if f.failWith != nil {
 			opts = f.failWith.AppendTo(opts)
+			f.Shared.MIB.Add(mib.MPFailTx)
 		}
 		if f.resetWith != nil && option.PaddedSize(len(opts)+f.resetWith.Size()) <= packet.MaxOptionsLen {
 			opts = f.resetWith.AppendTo(opts)

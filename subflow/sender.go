@@ -289,6 +289,16 @@ func (s *Sender) BytesSent() uint64 { return s.nxt }
 // BytesAcked is the number of payload bytes acknowledged cumulatively.
 func (s *Sender) BytesAcked() uint64 { return s.una }
 
+// Placed is the number of payload bytes placed, which is the offset of the next one.
+func (s *Sender) Placed() uint64 { return s.queue.end }
+
+// Tail is the longest run of bytes that were placed last and have consecutive DSNs: the first
+// one's and the one after the last.
+func (s *Sender) Tail() (from, to seq.DSN) {
+	t := s.queue.tail
+	return t.dsn, t.dsn.Add(t.n)
+}
+
 // Drained reports whether everything placed is sent and acknowledged.
 func (s *Sender) Drained() bool { return s.una == s.queue.end || s.finished && s.una == s.nxt }
 

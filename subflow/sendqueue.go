@@ -61,7 +61,8 @@ func (e *Entry) end() uint64 { return e.off + uint64(e.data.Len()) }
 // nothing here wraps. The Sender owns it.
 type sendQueue struct {
 	entries deque[*Entry]
-	end     uint64   // offset after the last byte placed
+	end     uint64 // offset after the last byte placed
+	tail    tail
 	free    []*Entry // for reuse
 }
 
@@ -75,7 +76,17 @@ func (q *sendQueue) push(c Chunk) {
 	}
 	*e = Entry{off: q.end, dsn: c.DSN, data: c.Data, reinjection: c.Reinjection}
 	q.entries.pushBack(e)
+	if q.tail.n == 0 || q.tail.dsn.Add(q.tail.n) != c.DSN {
+		q.tail = tail{dsn: c.DSN}
+	}
+	q.tail.n += c.Data.Len()
 	q.end = e.end()
+}
+
+// tail is the longest run of bytes that were placed last and have consecutive DSNs.
+type tail struct {
+	dsn seq.DSN
+	n   int
 }
 
 // find returns the entry that holds off, which must be held.

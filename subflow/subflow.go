@@ -63,23 +63,29 @@ type Subflow struct {
 	capableSYNs                 int       // sent so far, with some time between them
 	capableAt                   time.Time // when the last of them left
 	endpointUp                  bool      // the endpoint below has completed its handshake
-	dataAcked                   bool      // a DATA_ACK came with an ACK of data (joins)
+	dataAcked                   bool      // our data has been acknowledged by a DATA_ACK here (8684-Q-10)
+	peerAcks                    bool      // the peer's newest segment has a DATA_ACK
 	thirdTS                     uint32    // timestamp of the third packet (joins that we open)
 
 	// Receiving. accounted is how far the bytes that the endpoint accepted have been
 	// handed to the connection by their mappings; it stops at an unmapped byte.
-	maps      rxMappings
-	accounted seq.SSN
-	top       seq.SSN // end of what the endpoint has been given, behind gaps too
-	sums      rxSums  // checksums in use only
-	peerFin   seq.SSN
-	finSeen   bool // peerFin is set
-	finTaken  bool // and the endpoint has accepted it
-	finAcked  bool // the peer has acknowledged our FIN
-	bytesIn   uint64
-	lastIn    time.Time // of the newest segment from the peer
-	edge      seq.SSN   // right edge of the window that the endpoint below offers
-	advEdge   seq.SSN   // right edge of what has been advertised
+	maps        rxMappings
+	accounted   seq.SSN
+	top         seq.SSN // end of what the endpoint has been given, behind gaps too
+	sums        rxSums  // checksums in use only
+	rx          rxInfinite
+	mapped      seq.DSN // of the byte at accounted, if it follows the one before
+	mappedKnown bool
+	everMapped  bool      // a mapping of the peer has come
+	unmappedAt  time.Time // when waiting for the mapping of the byte at accounted ends; zero: it is not waited for
+	peerFin     seq.SSN
+	finSeen     bool // peerFin is set
+	finTaken    bool // and the endpoint has accepted it
+	finAcked    bool // the peer has acknowledged our FIN
+	bytesIn     uint64
+	lastIn      time.Time // of the newest segment from the peer
+	edge        seq.SSN   // right edge of the window that the endpoint below offers
+	advEdge     seq.SSN   // right edge of what has been advertised
 
 	// Sending.
 	room   int        // what the sender's MSS leaves to MPTCP's options
@@ -93,8 +99,9 @@ type Subflow struct {
 	ipID     uint16
 	dups     duplicates
 
-	infinite infinite // tells the peer of a fallback
-	path     pathMTU
+	tx   txInfinite
+	fail failure
+	path pathMTU
 
 	resetWith    option.Option // rides on the RST that we send: Reset, FastClose
 	failWith     option.Option // Fail that rides with it
@@ -147,15 +154,22 @@ func (f *Subflow) FinAcked() bool { return f.finAcked }
 // Find returns the sequence number of the byte d if that is among those received in order and
 // not yet read; the first, if it came several times.
 func (f *Subflow) Find(d seq.DSN) (seq.SSN, bool) {
+	end := f.accounted
+	if f.rx.on {
+		end = f.rx.from
+	}
 	for i := f.maps.head; i < len(f.maps.list); i++ {
 		m := &f.maps.list[i]
-		if m.bad || f.accounted.LessEq(m.start) {
+		if m.bad || end.LessEq(m.start) {
 			break
 		}
-		n := min(m.n, f.accounted.Sub(m.start))
+		n := min(m.n, end.Sub(m.start))
 		if m.dsn.LessEq(d) && d.Less(m.dsn.Add(n)) {
 			return m.start.Add(int(d.Sub(m.dsn))), true
 		}
+	}
+	if f.rx.on && !d.Less(f.plainDSN(end)) && d.Less(f.rx.next) {
+		return end.Add(int(d.Sub(f.plainDSN(end)))), true
 	}
 	return 0, false
 }
@@ -201,11 +215,12 @@ type RxRun struct {
 // ReadableAt returns the run of bytes at pos, as long as it continues in both
 // sequence spaces, at most limit bytes.
 func (f *Subflow) ReadableAt(pos seq.SSN, limit int) RxRun {
-	if f.Shared.Mode == Plain {
-		return RxRun{DSN: f.plainDSN(pos), N: min(limit, f.accounted.Sub(pos))}
+	end := f.accounted
+	if f.rx.on {
+		end = f.rx.from
 	}
 	var r RxRun
-	for i := f.maps.search(pos); i < len(f.maps.list) && r.N < limit && pos.Less(f.accounted); i++ {
+	for i := f.maps.search(pos); i < len(f.maps.list) && r.N < limit && pos.Less(end); i++ {
 		m := &f.maps.list[i]
 		if pos.Less(m.start) || m.bad {
 			break
@@ -217,19 +232,25 @@ func (f *Subflow) ReadableAt(pos seq.SSN, limit int) RxRun {
 		} else if d != r.DSN.Add(r.N) {
 			break
 		}
-		n := min(m.n-off, f.accounted.Sub(pos), limit-r.N)
+		n := min(m.n-off, end.Sub(pos), limit-r.N)
 		r.N += n
 		pos = pos.Add(n)
+	}
+	if f.rx.on && end.LessEq(pos) && (r.N == 0 || r.DSN.Add(r.N) == f.plainDSN(pos)) {
+		if r.N == 0 {
+			r.DSN = f.plainDSN(pos)
+		}
+		r.N += min(f.accounted.Sub(pos), limit-r.N)
 	}
 	return r
 }
 
 // Forget tells that all bytes before pos have been read.
-func (f *Subflow) Forget(pos seq.SSN) { f.maps.dropBelow(pos) }
-
-// plainDSN maps a received byte of a plain TCP connection.
-func (f *Subflow) plainDSN(pos seq.SSN) seq.DSN {
-	return f.Shared.RcvNxt.Add(-f.accounted.Sub(pos))
+func (f *Subflow) Forget(pos seq.SSN) {
+	f.maps.dropBelow(pos)
+	if f.rx.on {
+		f.rx.from = f.rx.from.Max(pos)
+	}
 }
 
 // mss is the payload of a full segment when the options take room bytes.
@@ -289,6 +310,11 @@ func (f *Subflow) startSender(now time.Time) {
 		Now: now, HandshakeRTT: f.rtt, PeerWindow: f.peerWindow, NoSACK: !f.sackOK,
 		Emit: f.emit, TimedOut: f.timedOut,
 	})
+	f.tx.dsn = f.Shared.LocalIDSN.Add(1)
+	f.mapped, f.mappedKnown = f.Shared.RcvNxt, f.Kind == Initial
+	if f.Shared.Mode == Plain {
+		f.rx = rxInfinite{on: true, from: f.accounted, next: f.Shared.RcvNxt}
+	}
 }
 
 // maxSegment is the largest payload of a super-segment: 64 KB less headers, and less

@@ -94,9 +94,11 @@ type Shared struct {
 	// PeerConfirmed: a DSS has come, or what stands for it (8684-Q-08): the peer has both
 	// keys, and MP_CAPABLE need not be repeated. Set by subflows.
 	PeerConfirmed bool
-	// Signalled: a DSS of ours has left. The peer may have taken it as confirmation, and then
-	// no longer falls back with us. Set by subflows.
+	// Signalled: a DSS of ours has left. The peer may have taken it as confirmation. Set by
+	// subflows.
 	Signalled bool
+	// Joined: a second subflow has got so far that the peer may have sent data on it.
+	Joined bool
 	// Wide: the peer's latest mapping had an 8-byte DSN, so our DATA_ACKs need 8 bytes
 	// (8684-3.3.2-02). Set by subflows.
 	Wide bool
@@ -152,6 +154,14 @@ type Owner interface {
 	OnReset(now time.Time, f *Subflow, why *ResetError)
 	// OnPathMTU: the path swallows long segments, and Subflow.PathMTU is lower now.
 	OnPathMTU(now time.Time, f *Subflow)
+	// Alone reports whether f is the only subflow that is up.
+	Alone(f *Subflow) bool
+	// MayFallBack reports whether the connection can go on as plain TCP on f alone, where the
+	// next byte to come has the DSN next; placed is the DSN of the next byte that will be placed.
+	MayFallBack(f *Subflow, next seq.DSN) (placed seq.DSN, ok bool)
+	// OnChecksumFailed: the DSS checksum of the mapping from dsn on is wrong on the only
+	// subflow; the peer is asked to go over to plain TCP.
+	OnChecksumFailed(now time.Time, f *Subflow, dsn seq.DSN)
 	// OnFallback: Shared.Mode became Plain.
 	OnFallback(now time.Time, f *Subflow)
 }

@@ -257,7 +257,10 @@ func (s *Segment) checkSum(dss option.DSS, dsn seq.DSN) error {
 	if dss.DataFin {
 		n--
 	}
-	if !dss.HasChecksum || n != 0 && (n != len(s.Payload) || dss.SSN != s.Seq) {
+	if dss.HasChecksum && dss.Len == 0 && dss.Checksum != 0 {
+		return fmt.Errorf("the checksum of an infinite mapping is not 0: %v", dss)
+	}
+	if !dss.HasChecksum || dss.Len == 0 || n != 0 && (n != len(s.Payload) || dss.SSN != s.Seq) {
 		return nil // the segment does not have it all
 	}
 	if !option.VerifyDSSChecksum(uint64(dsn), dss.SSN, dss.Len, option.SumBytes(s.Payload[:n]), dss.Checksum) {

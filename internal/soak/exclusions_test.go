@@ -5,20 +5,6 @@ import "time"
 // What scenarios are kept away from is here, each with its reason. Some of it no stack could
 // do, some of it this one does not do yet.
 
-// allowed replaces a middlebox that a path may not have.
-func allowed(b box, path int) box {
-	if path == 0 && b == stripData {
-		// ACKs with options would still tell one end that MPTCP works while the other sees
-		// that it does not: this box is for joins.
-		return split
-	}
-	return b
-}
-
-// proxySkip is how many data segments an ACK proxy lets pass before it acknowledges any:
-// earlier ones make the ends disagree about MPTCP.
-const proxySkip = 1000
-
 // mayCorrupt: only the DSS checksum notices, and only while there is another subflow. A
 // connection that has fallen back to TCP takes what comes. So the first path is spared.
 func (s *scenario) mayCorrupt() bool { return len(s.paths) > 1 }
@@ -28,9 +14,12 @@ func (s *scenario) mayCorrupt() bool { return len(s.paths) > 1 }
 // hours.
 const leastQueue = 10
 
-// mayLoseSubflows: a connection that was stripped to plain TCP has nothing but its first
-// path, and one whose bytes are damaged needs another subflow (mayCorrupt).
-func (s *scenario) mayLoseSubflows() bool { return !s.strips() && !s.corrupts() }
+// mayLoseSubflows: a connection that was stripped to plain TCP, or whose first data a proxy
+// acknowledged without DATA_ACK, has nothing but its first path, and one whose bytes are
+// damaged needs another subflow (mayCorrupt).
+func (s *scenario) mayLoseSubflows() bool {
+	return !s.strips() && !s.corrupts() && s.paths[0].box != ackProxy
+}
 
 // mayTranslate: the NAT has no IPv6, and where packets are damaged one judge sees them with
 // both addresses.

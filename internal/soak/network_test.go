@@ -152,7 +152,7 @@ func (x *line) place(b box, path int) {
 		there(simnet.SplitSegments(400))
 		back(simnet.SplitSegments(333))
 	case ackProxy:
-		x := &simnet.AckProxy{Skip: proxySkip}
+		x := new(simnet.AckProxy)
 		there(x.Data)
 		back(x.Acks)
 	case stripSYN:

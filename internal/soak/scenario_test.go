@@ -194,7 +194,7 @@ func (s *scenario) special(d dice) {
 		if !s.v6 {
 			boxes = append(boxes, nat)
 		}
-		s.paths[i].box = allowed(pick(d, boxes...), i)
+		s.paths[i].box = pick(d, boxes...)
 	case k < 37 && s.mayCorrupt():
 		s.config[0].checksum = true
 		p := &s.paths[1+d.IntN(len(s.paths)-1)]

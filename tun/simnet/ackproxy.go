@@ -30,7 +30,11 @@ type proxied struct {
 	segments [][]byte
 	last     []byte // headers of the receiver's last segment
 	window   uint16 // its window, scaled
-	waiting  bool   // a timer runs
+	scale    byte
+	waiting  bool // a timer runs
+	mending  bool // segments got lost behind the proxy; those up to mendTo are sent again
+	mendTo   uint32
+	out      *Passage
 }
 
 // maxHeld bounds the segments that a proxy keeps for one flow.
@@ -54,6 +58,7 @@ func (x *AckProxy) Data(p *Passage, b []byte) {
 		p.Forward(b)
 		return
 	}
+	f.out = p
 	f.held += uint32(t.PayloadLen())
 	f.segments = append(f.segments, append([]byte(nil), b...))
 	var ack []byte
@@ -77,10 +82,15 @@ func (f *proxied) ack(data packet.TCP) []byte {
 		opts = append(opts, theirs[2:6]...)
 	}
 	b := packet.AppendTCP(nil, &packet.Fields{
-		Src: last.Src(), Dst: last.Dst(), Seq: data.Ack(), Ack: f.promised, Flags: packet.FlagACK, Window: f.window, Options: opts,
+		Src: last.Src(), Dst: last.Dst(), Seq: data.Ack(), Ack: f.promised, Flags: packet.FlagACK, Window: f.offer(), Options: opts,
 	})
 	packet.CompleteChecksum(b, nil)
 	return b
+}
+
+// offer is the receiver's window, less what the proxy still holds for it.
+func (f *proxied) offer() uint16 {
+	return uint16(max(0, int(f.window)-int(f.promised-f.acked)>>f.scale))
 }
 
 // timestamps returns the segment's timestamps option, nil if it has none.
@@ -110,11 +120,15 @@ func (x *AckProxy) watch(p *Passage, f *proxied) {
 			return
 		}
 		if f.acked == before {
-			p.Forward(append([]byte(nil), f.segments[0]...))
+			f.mending, f.mendTo = true, f.held
+			f.resend()
 		}
 		x.watch(p, f)
 	})
 }
+
+// resend sends the first segment again that the receiver has not acknowledged.
+func (f *proxied) resend() { f.out.Forward(append([]byte(nil), f.segments[0]...)) }
 
 // Acks is the middlebox of the other direction.
 func (x *AckProxy) Acks(p *Passage, b []byte) {
@@ -128,7 +142,8 @@ func (x *AckProxy) Acks(p *Passage, b []byte) {
 		p.Forward(b)
 		return
 	}
-	if int32(t.Ack()-f.acked) > 0 {
+	news := int32(t.Ack()-f.acked) > 0
+	if news {
 		f.acked = t.Ack()
 	}
 	for len(f.segments) > 0 {
@@ -138,13 +153,19 @@ func (x *AckProxy) Acks(p *Passage, b []byte) {
 		}
 		f.segments = f.segments[1:]
 	}
+	f.mending = f.mending && int32(f.mendTo-f.acked) > 0
+	if f.mending && news && len(f.segments) > 0 {
+		f.resend()
+	}
 	f.last = append(f.last[:0], t.Header()...)
 	f.window = t.Window()
 	if t.Flags()&packet.FlagSYN != 0 {
-		f.window >>= windowScale(t) // that of a SYN is not scaled (RFC 7323 section 2.2)
+		f.scale = windowScale(t)
+		f.window >>= f.scale // that of a SYN is not scaled (RFC 7323 section 2.2)
 	}
 	if int32(f.promised-t.Ack()) > 0 {
 		t.SetAck(f.promised)
+		t.SetWindow(f.offer())
 		mend(b)
 	}
 	p.Forward(b)
