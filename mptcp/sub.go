@@ -11,6 +11,7 @@ import (
 	"github.com/gomptcp/gomptcp/internal/netstack"
 	"github.com/gomptcp/gomptcp/internal/rangeset"
 	"github.com/gomptcp/gomptcp/internal/seq"
+	"github.com/gomptcp/gomptcp/option"
 	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/subflow"
 	"github.com/gomptcp/gomptcp/subflow/congestion"
@@ -222,7 +223,8 @@ func (c *Conn) subDown(s *sub, err error) {
 	if c.established {
 		ev := pathmgr.SubflowDown{ID: s.ID, Local: s.Local, Remote: s.Remote, Established: wasUp, Err: err}
 		var reset *subflow.ResetError
-		if errors.As(err, &reset) && reset.Remote && reset.Reason != 0 {
+		if errors.As(err, &reset) && (reset.Remote && reset.Reason != 0 || reset.Reason == option.ReasonMiddlebox) {
+			// Also if it is we who say so: what is in the way there stays.
 			ev.Permanent, ev.Reason = !reset.Transient, uint8(reset.Reason)
 		}
 		c.tell(ev)

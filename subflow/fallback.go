@@ -11,7 +11,7 @@ import (
 
 // unmappedWait is how long received bytes wait for their mapping. It rides on the segments
 // that it covers, so one that is late was lost, with options that no longer come through.
-const unmappedWait = 10 * time.Second
+const unmappedWait = 5 * time.Second
 
 // Fallback to plain TCP in mid-connection (RFC 8684 section 3.7). Both ends have to agree
 // about where each byte belongs. They do on the initial subflow as long as it has always been
@@ -90,7 +90,7 @@ func (f *Subflow) acksData(t packet.TCP) bool {
 // checkPresence looks whether the first data of ours is acknowledged by a DATA_ACK: if not,
 // the path removes options (8684-3.7-03, -04, 8684-Q-10, 8684-Q-31). It reports false when the
 // segment must not go on.
-func (f *Subflow) checkPresence(now time.Time, t packet.TCP, dss option.DSS) bool {
+func (f *Subflow) checkPresence(now time.Time, t packet.TCP, set *option.Set, dss option.DSS) bool {
 	f.peerAcks = dss.HasAck
 	if f.Shared.Mode != MPTCP || f.dataAcked || !f.acksData(t) {
 		return true
@@ -99,6 +99,9 @@ func (f *Subflow) checkPresence(now time.Time, t packet.TCP, dss option.DSS) boo
 		// An ACK proxy may have put the number into an ACK that knew nothing of the data.
 		f.dataAcked = f.Kind == Join || f.Shared.Joined || f.Shared.LocalIDSN.Add(1).Less(f.Shared.SndUna)
 		return true
+	}
+	if set.HasMPTCP() {
+		return true // another option took the room of the DATA_ACK; options do come through
 	}
 	const text = "data acknowledged without DATA_ACK"
 	if f.Kind == Join || f.Shared.Joined {

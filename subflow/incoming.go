@@ -168,7 +168,7 @@ func (f *Subflow) optionsIn(now time.Time, t packet.TCP, set *option.Set, n int)
 	if hasDSS && !f.dssIn(now, t, dss, n) {
 		return false
 	}
-	if !f.checkPresence(now, t, dss) {
+	if !f.checkPresence(now, t, set, dss) {
 		return false
 	}
 	if set.HasMPTCP() && f.rcvNxt.LessEq(seq.SSN(t.Seq())) {

@@ -70,7 +70,7 @@ func TestOptionsVanishInMidStream(t *testing.T) {
 		p, conn := connected(l)
 		p.Send("no mapping", Data("abc"))
 		p.Await("acknowledged here", ACK, AckNo(5), DataAck(2))
-		l.Sleep(5 * time.Second)
+		l.Sleep(3 * time.Second)
 		require.EqualValues(t, 1, conn.Info().BytesReceived)
 		p.Await("reset", RST|ACK, Reset(option.ReasonMiddlebox))
 		require.EqualValues(t, 1, l.Host.Counters()["DSSCorruptionReset"])
@@ -132,5 +132,22 @@ func TestDataFinThatSaysNothing(t *testing.T) {
 		l.Sleep(second)
 		require.True(t, conn.Info().MPTCP)
 		carriesOn(l, p, conn)
+	})
+}
+
+// 8684-Q-10: an ACK whose room another option has taken says nothing of the path.
+func TestOtherOptionInPlaceOfDataAck(t *testing.T) {
+	Test(t, twoPaths, func(t *testing.T, l *Lab) {
+		p, conn := connected(l)
+		l.Write(conn, "hello").Result()
+		p.Await("data", ACK, Data("hello"), Map(1, 1, 5))
+		p.Send("acknowledged by an ACK for something else", ACK, Option(option.Prio{}))
+		l.Sleep(second)
+		require.True(t, conn.Info().MPTCP)
+		p.Send("acknowledged", ACK, DataAck(6))
+		join := l.Join(1, 1)
+		join.Send("the same on a join", ACK, Option(option.Prio{}))
+		l.Sleep(second)
+		require.Len(t, conn.Info().Subflows, 2)
 	})
 }
