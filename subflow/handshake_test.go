@@ -544,3 +544,23 @@ func TestJoinDataAckStripped(t *testing.T) {
 	p.ack(0, 100)
 	require.Empty(t, p.owner.resets)
 }
+
+// Where the DSS checksum is in use the SYN leaves room for the infinite mapping of a Linux sender.
+func TestChecksumLowersMSS(t *testing.T) {
+	for _, checksum := range []bool{false, true} {
+		want := uint16(1460)
+		if checksum {
+			want -= infiniteRoom
+		}
+		mss, _ := newScript(t, setup{wantChecksum: checksum}).syn().MSS()
+		require.Equal(t, want, mss)
+		p := newScript(t, setup{role: Responder})
+		flags := sha
+		if checksum {
+			flags |= option.ChecksumRequired
+		}
+		p.synIn(capable(option.CapableSyn, flags))
+		mss, _ = p.synAck().MSS()
+		require.Equal(t, want, mss)
+	}
+}

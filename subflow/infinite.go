@@ -1,6 +1,8 @@
 package subflow
 
 import (
+	"encoding/binary"
+
 	"github.com/gomptcp/gomptcp/internal/mib"
 	"github.com/gomptcp/gomptcp/internal/packet"
 	"github.com/gomptcp/gomptcp/internal/seq"
@@ -111,3 +113,23 @@ func (f *Subflow) Plain() bool { return f.rx.on }
 
 // plainDSN is the DSN of a byte that was received under the infinite mapping.
 func (f *Subflow) plainDSN(pos seq.SSN) seq.DSN { return f.rx.next.Add(-f.accounted.Sub(pos)) }
+
+// infiniteRoom is by how much our SYN lowers the MSS when checksums are in use: a Linux sender
+// that is told of a wrong one cuts the segment with the infinite mapping by the MSS of plain
+// TCP, and what the option then makes longer than the MTU never leaves it.
+const infiniteRoom = 24
+
+// lowerMSS lowers the MSS option among the options of a SYN.
+func lowerMSS(opts []byte, by uint16) {
+	for i := 0; i+3 < len(opts) && opts[i] != 0; {
+		switch {
+		case opts[i] == 1:
+			i++
+		case opts[i] == 2:
+			binary.BigEndian.PutUint16(opts[i+2:], binary.BigEndian.Uint16(opts[i+2:])-by)
+			return
+		default:
+			i += max(2, int(opts[i+1]))
+		}
+	}
+}

@@ -30,6 +30,9 @@ func (f *Subflow) Outgoing(now time.Time, p *tun.Packet, t packet.TCP) {
 // sendSYN sends a SYN or SYN/ACK of the endpoint with one more option.
 func (f *Subflow) sendSYN(t packet.TCP, o option.Option) {
 	opts := append(f.opts[:0], t.Options()...)
+	if f.Kind == Initial && f.Shared.Mode != Plain && (f.Shared.WantChecksum || f.Shared.Checksum) {
+		lowerMSS(opts, infiniteRoom)
+	}
 	if o != nil {
 		opts = stripPadding(opts)
 		if option.PaddedSize(len(opts)+o.Size()) <= packet.MaxOptionsLen {
