@@ -59,6 +59,7 @@ type Conn struct {
 	singlePath bool
 
 	breakAt  time.Time // when a connection without subflows ends
+	lostBy   error     // what ended the last of them
 	closeAt  time.Time // when Close gives up waiting for the peer
 	pmAt     time.Time // when the path manager wants a Timer event
 	draining bool      // a drain is queued

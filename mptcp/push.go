@@ -1,6 +1,7 @@
 package mptcp
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gomptcp/gomptcp/internal/sendbuf"
@@ -92,7 +93,19 @@ func (c *Conn) snapshotPaths() bool {
 		c.tx.paths = append(c.tx.paths, p)
 		c.tx.pathSubs = append(c.tx.pathSubs, s)
 	}
+	c.avoidBlocked()
 	return room > 0
+}
+
+// avoidBlocked takes the room for a window probe from subflows whose window is closed, unless
+// all are: what is placed there waits while the others go on (8684-3.3.5-03).
+func (c *Conn) avoidBlocked() {
+	open := slices.ContainsFunc(c.tx.pathSubs, func(s *sub) bool { return !s.stale && !s.Sender().Blocked(false) })
+	for i, s := range c.tx.pathSubs {
+		if open && s.Sender().Blocked(false) {
+			c.tx.paths[i].Room = 0
+		}
+	}
 }
 
 // place gives the chunk to the picked subflows and returns how many of its bytes all of

@@ -1,6 +1,7 @@
 package mptcp
 
 import (
+	"slices"
 	"syscall"
 	"time"
 
@@ -172,7 +173,7 @@ func (c *Conn) checkStale(now time.Time) {
 		}
 		silent := s.Sender().Backoffs()
 		switch {
-		case silent < staleBackoffs:
+		case silent < staleBackoffs && !c.blocked(s):
 			c.recovered(s)
 		case silent >= maxBackoffs || silent >= deadBackoffs && c.hasOther(s):
 			c.OnReset(now, s.Subflow, &subflow.ResetError{Reason: option.ReasonPerformance, Transient: true, Text: "no progress"})
@@ -184,6 +185,13 @@ func (c *Conn) checkStale(now time.Time) {
 			c.reinjectFrom(s.ID)
 		}
 	}
+}
+
+// blocked reports whether the peer takes nothing on s, though another subflow may carry more.
+func (c *Conn) blocked(s *sub) bool {
+	return s.Sender().Blocked(true) && slices.ContainsFunc(c.subs, func(o *sub) bool {
+		return o != s && o.isUsable() && !o.Sender().Blocked(false)
+	})
 }
 
 // recovered: s makes progress.
@@ -221,7 +229,7 @@ func (c *Conn) dueTimers(now time.Time) {
 		c.die() // the peer has not come back for our last DATA_ACK
 		return
 	case due(c.breakAt):
-		c.fail(ErrNoPath)
+		c.fail(noPath(c.lostBy))
 		return
 	}
 	if due(c.pmAt) {

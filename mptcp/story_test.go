@@ -254,7 +254,7 @@ func TestStoriesThatEndBadly(t *testing.T) {
 			"connected"+one+" checksum=false",
 			"subflow down"+one+` reason="device removed"`,
 			"no subflow is left wait=5s",
-			`connection over reason="no path to the peer"`,
+			`connection over reason="no path to the peer: device removed"`,
 		)
 		require.Equal(t, "device removed", c.Info().Subflows[0].Reason)
 	})

@@ -3,6 +3,7 @@ package mptcp
 import (
 	"container/list"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -271,12 +272,21 @@ func (c *Conn) afterSubDown(err error) {
 		}
 		c.fail(err)
 	case c.host.cfg.BreakTimeout < 0:
-		c.fail(ErrNoPath)
+		c.fail(noPath(err))
 	case c.breakAt.IsZero():
+		c.lostBy = err
 		// Those that are being opened do not count: to a peer that is gone there may always be one.
 		c.logf("no subflow is left", nil, slog.Duration("wait", c.host.cfg.BreakTimeout))
 		c.breakAt = c.host.clock.Now().Add(c.host.cfg.BreakTimeout)
 	}
+}
+
+// noPath is ErrNoPath with what ended the last subflow, if that was an error.
+func noPath(err error) error {
+	if err == nil {
+		return ErrNoPath
+	}
+	return fmt.Errorf("%w: %w", ErrNoPath, err)
 }
 
 // releaseEmpty closes the endpoints of ended subflows from which all has been read.

@@ -261,6 +261,12 @@ func (s *Sender) Close() {
 // placed and not yet sent stays behind. What was sent is still retransmitted.
 func (s *Sender) Finish() { s.finished = true }
 
+// Blocked reports whether the peer's window is closed on this subflow, which was probed and
+// answered so at least once if probed.
+func (s *Sender) Blocked(probed bool) bool {
+	return s.windowClosed() && (s.rtx.probes > 0 || !probed)
+}
+
 // windowClosed reports whether the peer takes nothing at all.
 func (s *Sender) windowClosed() bool { return s.edge <= s.una }
 

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"net"
 	"syscall"
 	"testing"
@@ -177,4 +178,32 @@ func TestChallengedAbort(t *testing.T) {
 		first.Send("challenge ACK", ACK, AckNo(3))
 		first.Await("RST with the number asked for", RST, Seq(3), toPeer(l))
 	})
+}
+
+// 8684-3.6-01: the reason of a RST is told in words, and by errors.As in the error of a connection
+// that it ended.
+func TestReasonOfReset(t *testing.T) {
+	for reason := option.ReasonUnspecified; reason <= option.ReasonMiddlebox; reason++ {
+		for _, transient := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v, transient %v", reason, transient), func(t *testing.T) {
+				o := Options{Paths: 2, Config: mptcp.Config{BreakTimeout: second}}
+				eachRole(t, o, func(t *testing.T, l *Lab, first *Peer, conn *mptcp.Conn) {
+					p := l.Join(1, 1)
+					r := Option(option.Reset{Reason: reason, Transient: transient})
+					p.Send("RST", RST|ACK, r)
+					l.Sleep(2 * Delay)
+					subflows := conn.Info().Subflows
+					require.Equal(t, "closed", subflows[1].State)
+					require.Contains(t, subflows[1].Reason, "reset by peer: "+reason.String())
+					first.Send("RST, of the last one", RST|ACK, r)
+					err := l.Read(conn, 1).Err()
+					require.ErrorIs(t, err, mptcp.ErrNoPath)
+					var reset *mptcp.SubflowResetError
+					require.ErrorAs(t, err, &reset)
+					require.Equal(t, mptcp.SubflowResetError{Reason: reason, Transient: transient, Remote: true}, *reset)
+					require.EqualValues(t, 2, l.Host.Counters()["MPRstRx"])
+				})
+			})
+		}
+	}
 }
