@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gomptcp/gomptcp/option"
+	"github.com/gomptcp/gomptcp/subflow"
 )
 
 // keepAliveProbes is how many probes may stay unanswered.
@@ -18,7 +19,9 @@ func (c *Conn) keepAlive(now time.Time) {
 		return
 	}
 	for _, s := range c.subs {
-		if !s.isUsable() || !s.Sender().Drained() {
+		// Plain TCP may be half closed for long: nothing else tells then that the peer is gone.
+		halfClosed := c.shared.Mode == subflow.Plain && c.phase == open && s.talks()
+		if !s.isUsable() && !halfClosed || !s.Sender().Drained() {
 			s.aliveAt = time.Time{}
 			continue
 		}

@@ -199,3 +199,30 @@ func TestDataFinWithWrongChecksum(t *testing.T) {
 		require.Equal(t, "y", read.Result())
 	})
 }
+
+// 8684-1.1-02: a plain TCP connection whose one stream has ended is probed, and ends when the
+// peer is gone.
+func TestHalfClosedTCPIsProbed(t *testing.T) {
+	Families(t, Options{Config: mptcp.Config{DisableMPTCP: true, KeepAlive: second}}, func(t *testing.T, l *Lab) {
+		accept := l.Listen()
+		p := l.Client(0)
+		p.Send("SYN", SYN)
+		p.Want("SYN/ACK", SYN|ACK, NoMPTCP)
+		p.Send("ACK", ACK)
+		conn := accept.Result()
+		require.NoError(t, conn.CloseWrite())
+		p.Await("the end of the host's stream", FIN|ACK)
+		p.Send("acknowledged", ACK)
+		l.Sleep(2 * Delay)
+		p.Forget()
+		read := l.Read(conn, 3)
+		p.Want("a probe", ACK, Len(0), Seq(1))
+		p.Send("it is there, and still sends", Data("abc"), AckNo(2))
+		require.Equal(t, "abc", read.Result())
+		read = l.Read(conn, 1)
+		l.Sleep(5 * second)
+		read.NotDone("some probes may be lost")
+		l.Sleep(6 * second)
+		require.ErrorIs(t, read.Err(), syscall.ETIMEDOUT)
+	})
+}
