@@ -223,6 +223,16 @@ func (l *Lab) Opened(what string, parts ...Part) *Peer {
 	}
 }
 
+// Pending returns a peer that has got a SYN of the host and that nobody has asked for, or nil.
+func (l *Lab) Pending() *Peer {
+	select {
+	case p := <-l.opened:
+		return p
+	default:
+		return nil
+	}
+}
+
 // NotOpened asserts that the host sends no SYN for a time.
 func (l *Lab) NotOpened(what string, d time.Duration) {
 	l.t.Helper()
