@@ -153,6 +153,7 @@ func (c *Conn) OnDataAck(now time.Time, f *subflow.Subflow, ack seq.DSN, window 
 		c.tx.edge = edge
 		c.tx.window.reset()
 	}
+	ack = ack.Min(c.tx.next) // on plain TCP the same bytes may have been acknowledged twice, see fallback
 	if c.shared.SndUna.Less(ack) {
 		c.shared.SndUna = ack
 		c.tx.buf.Ack(ack)

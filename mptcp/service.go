@@ -135,9 +135,9 @@ func (c *Conn) neverAnswered(s *sub) bool {
 }
 
 func (c *Conn) endPlain() {
-	for _, s := range c.subs {
+	for _, s := range c.liveList() { // the end of the stream may end subflows
 		switch {
-		case s.down || s.Sender() == nil:
+		case s.Sender() == nil:
 		case s.FinAcked():
 			c.finConfirmed()
 		case s.Sender().Drained() && !s.finAsked:
