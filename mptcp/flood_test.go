@@ -29,10 +29,11 @@ type flooded struct {
 	n    int
 }
 
-func newFlooded(t *testing.T, w *simnet.World) *flooded {
+func newFlooded(t *testing.T, w *simnet.World, cfg Config) *flooded {
 	node := w.Host("flooded")
+	cfg.Environment = node
 	a, b := tun.Pipe(tun.PipeConfig{})
-	h, err := NewHost(&Config{Environment: node})
+	h, err := NewHost(&cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = a.Close() })
 	require.NoError(t, h.AddDevice(node.Attach(b), netip.MustParsePrefix("10.0.1.2/24")))
@@ -102,7 +103,7 @@ func TestSizeOfHalfOpenConnections(t *testing.T) {
 		t.Skip("the race detector takes memory of its own")
 	}
 	simnet.Test(t, simnet.Config{}, func(t *testing.T, w *simnet.World) {
-		f := newFlooded(t, w)
+		f := newFlooded(t, w, Config{})
 		capable := option.MPCapable{Form: option.CapableSyn, Version: 1, Flags: option.HMACSHA256}
 		size := f.measure(&f.host.halfOpen, 443, slices.Repeat([]option.Option{capable}, 3000)...)
 		t.Logf("a half-open connection takes %d bytes", size)
@@ -117,7 +118,7 @@ func TestSizeOfHalfOpenJoins(t *testing.T) {
 	}
 	for _, port := range []uint16{443, 9} {
 		simnet.Test(t, simnet.Config{}, func(t *testing.T, w *simnet.World) {
-			f := newFlooded(t, w)
+			f := newFlooded(t, w, Config{})
 			var joins []option.Option
 			for range 3000 / maxHalfOpenJoins {
 				c, err := f.host.register(pathmgr.Server)
@@ -132,4 +133,33 @@ func TestSizeOfHalfOpenJoins(t *testing.T) {
 			require.Zero(t, f.host.Counters()["JoinHalfOpenDrop"])
 		})
 	}
+}
+
+// Half-open joins of all connections together are bounded, too; the oldest makes room, whosever it is.
+func TestHalfOpenJoinsOfAHost(t *testing.T) {
+	simnet.Test(t, simnet.Config{}, func(t *testing.T, w *simnet.World) {
+		f := newFlooded(t, w, Config{MaxHalfOpen: 20})
+		var conns []*Conn
+		for range 3 {
+			c, err := f.host.register(pathmgr.Server)
+			require.NoError(t, err)
+			c.phase, c.shared.Mode = open, subflow.MPTCP
+			conns = append(conns, c)
+			for range 15 {
+				f.syn(9, option.JoinSyn{Token: c.shared.LocalKey.Token(), ID: 1})
+			}
+		}
+		eventually(t, func() bool { return f.host.Counters()["JoinHalfOpenDrop"] == 3*15-20 }, "25 have made room")
+		for i, want := range []int{0, 5, 15} {
+			eventually(t, func() bool {
+				conns[i].mu.Lock()
+				defer conns[i].mu.Unlock()
+				return len(conns[i].subs) == want
+			}, "connection %d keeps %d", i, want)
+		}
+		f.host.mu.Lock()
+		defer f.host.mu.Unlock()
+		require.Equal(t, 20, f.host.halfOpenJoins.list.Len())
+		require.Len(t, f.host.flows, 20)
+	})
 }
