@@ -64,6 +64,7 @@ type Conn struct {
 	pmAt     time.Time // when the path manager wants a Timer event
 	draining bool      // a drain is queued
 
+	lingering  int // ended subflows that are remembered for their ports' sake; Host.mu protects it
 	actions    []func()
 	actSpawned bool          // a goroutine that will run actions is on its way, or at work
 	acting     bool          // somebody runs actions

@@ -17,6 +17,11 @@ const handshakeTimeout = 70 * time.Second
 // completed. Whoever reads the token on its way can begin as many as it likes.
 const maxHalfOpenJoins = 16
 
+// maxLingering is how many subflows of a connection may have ended within TIME_WAIT before the peer
+// has to wait with the next join: one that joins and resets again and again makes us remember each
+// of them.
+const maxLingering = 64
+
 // spareBacklog is what the layer below may have in progress beyond our own limit: what is given
 // up here ends there a little later. At its limit it would answer with SYN cookies, which
 // forget SACK and window scale, and then not at all.

@@ -231,6 +231,12 @@ func (c *Conn) refusesJoins(key flowKey) (option.ResetReason, bool) {
 	case c.liveSubs() >= c.host.cfg.MaxSubflows || c.host.cfg.DenyJoinInitial && key.local == c.initialLocal():
 		return option.ReasonProhibited, true
 	}
+	c.host.mu.RLock()
+	lingering := c.lingering
+	c.host.mu.RUnlock()
+	if lingering >= maxLingering {
+		return option.ReasonResources, true
+	}
 	if _, err := c.localAddr(key.local.Addr()); err != nil {
 		return option.ReasonResources, true
 	}

@@ -327,9 +327,13 @@ func (h *Host) forgetFlow(s *sub) {
 		}
 		return
 	}
+	h.mu.Lock()
+	s.conn.lingering++
+	h.mu.Unlock()
 	h.clock.AfterFunc(timeWait+5*time.Second, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
+		s.conn.lingering--
 		if h.flows[s.key] == s {
 			delete(h.flows, s.key)
 		}

@@ -99,6 +99,24 @@ func TestLimitWhenJoinsComplete(t *testing.T) {
 	})
 }
 
+// 8684-3.2-09, 8684-Q-04, 8684-3.9.2-02: a peer that joins and resets all the time has to wait.
+func TestJoinsThatEndAtOnce(t *testing.T) {
+	Test(t, Options{Paths: 2, Config: mptcp.Config{KeepAlive: -1}}, func(t *testing.T, l *Lab) {
+		first, conn := connected(l)
+		for range 64 {
+			l.Join(1, 1).Send("and its end", RST)
+		}
+		l.Sleep(2 * Delay)
+		p := l.Client(1)
+		p.Send("one more", SYN, Join)
+		p.Want("refused", RST|ACK, Reset(option.ReasonResources))
+		l.Sleep(16 * time.Second)
+		l.Join(1, 1)
+		require.EqualValues(t, 1, l.Host.Counters()["MPJoinRejected"])
+		carriesOn(l, first, conn)
+	})
+}
+
 // A handshake that is not completed ends some time, of a connection and of a join.
 func TestHandshakesThatEndNowhere(t *testing.T) {
 	Test(t, Options{Paths: 2, Config: mptcp.Config{KeepAlive: -1}}, func(t *testing.T, l *Lab) {
