@@ -5,6 +5,7 @@ import (
 
 	"github.com/gomptcp/gomptcp/internal/mib"
 	"github.com/gomptcp/gomptcp/internal/seq"
+	"github.com/gomptcp/gomptcp/option"
 	"github.com/gomptcp/gomptcp/subflow"
 )
 
@@ -18,8 +19,8 @@ const (
 	// dataAckProbeSize is how much is sent again at first, and maxDataAckProbe later.
 	dataAckProbeSize, maxDataAckProbe = 1 << 10, 64 << 10
 	// maxMildProbes is how often the peer is only asked for its DATA_ACK, where sending bytes
-	// again would rule out a fallback; some five seconds.
-	maxMildProbes = 8
+	// again would rule out a fallback; a minute or more.
+	maxMildProbes = 12
 )
 
 // probe repeats something with growing distance for as long as a condition holds.
@@ -85,8 +86,8 @@ func (c *Conn) probeDataAck(now time.Time) {
 	if !p.due(now, max(minDataAckProbe, 2*c.tx.dataLag)) {
 		return
 	}
-	if s := c.only(); s != nil && !s.MayRepeat(p.n > maxMildProbes) {
-		s.SendProbe(now)
+	if s := c.only(); s != nil && !s.MayRepeat(c.tx.mildProbes >= maxMildProbes) {
+		c.probeMildly(now, s)
 		return
 	}
 	size := min(dataAckProbeSize<<min(p.n-1, 6), maxDataAckProbe)
@@ -101,6 +102,18 @@ func (c *Conn) probeDataAck(now time.Time) {
 	c.tx.reinject = append(c.tx.reinject, r)
 	c.push(now)
 	c.runSenders(now)
+}
+
+// probeMildly asks for the DATA_ACK by an ACK that wants an answer. If the answers never have
+// one the path removes options (8684-3.7-05).
+func (c *Conn) probeMildly(now time.Time, s *sub) {
+	if c.tx.mildProbes++; c.tx.mildProbes <= maxMildProbes {
+		s.SendProbe(now)
+		return
+	}
+	c.tx.mildProbes = 0
+	c.host.mib.Add(mib.DSSCorruptionReset)
+	c.OnReset(now, s.Subflow, &subflow.ResetError{Reason: option.ReasonMiddlebox, Text: "no DATA_ACK any more"})
 }
 
 // noteDataAck lets go of what is acknowledged up to ack. If no probe was sent since the last

@@ -155,6 +155,7 @@ func (c *Conn) OnDataAck(now time.Time, f *subflow.Subflow, ack seq.DSN, window 
 	}
 	ack = ack.Min(c.tx.next) // on plain TCP the same bytes may have been acknowledged twice, see fallback
 	if c.shared.SndUna.Less(ack) {
+		c.tx.mildProbes = 0
 		c.shared.SndUna = ack
 		c.tx.buf.Ack(ack)
 		c.noteDataAck(now, ack)

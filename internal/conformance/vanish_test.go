@@ -151,3 +151,20 @@ func TestOtherOptionInPlaceOfDataAck(t *testing.T) {
 		require.Len(t, conn.Info().Subflows, 2)
 	})
 }
+
+// 8684-3.7-04, 8684-3.7-05: the path takes options both ways, one way after some mapped data: what
+// came without mapping since then may be anything, so the connection does not fall back.
+func TestNoFallbackWithUnmappedData(t *testing.T) {
+	Families(t, Options{Config: mptcp.Config{BreakTimeout: -1}}, func(t *testing.T, l *Lab) {
+		p, conn := l.Accept()
+		p.Send("mapped", Data("abc"), Map(1, 1, 3), DataAck(1))
+		require.Equal(t, "abc", l.Read(conn, 3).Result())
+		p.Send("not mapped: new data, or the same again", Data("abc"))
+		l.Sleep(2 * Delay)
+		l.Write(conn, "hello").Result()
+		p.Await("first data", ACK, Data("hello"))
+		p.Send("acknowledged without option", ACK)
+		p.Await("reset", RST|ACK, Reset(option.ReasonMiddlebox))
+		require.ErrorIs(t, l.Read(conn, 1).Err(), mptcp.ErrNoPath)
+	})
+}
