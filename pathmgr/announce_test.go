@@ -132,3 +132,10 @@ func TestReasonsOfResets(t *testing.T) {
 		c.opens("10.0.0.1 > " + server)
 	}
 }
+
+// What the peer announces does not lead to ourselves.
+func TestOwnAddressIsAnnounced(t *testing.T) {
+	c := established(t, Default(), Client, true, "10.0.0.1", "10.1.0.1")
+	c.event(RemoteAddrUp{2, ap("10.1.0.1:443")})
+	c.opens()
+}

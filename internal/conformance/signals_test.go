@@ -294,7 +294,7 @@ func TestRemoveAddrOfInitialSubflow(t *testing.T) {
 // for another one.
 func TestWithdrawnAddressIsNotJoined(t *testing.T) {
 	Test(t, Options{Config: meshed.Config}, func(t *testing.T, l *Lab) {
-		p, _ := l.Accept()
+		p, conn := l.Accept()
 		p.Confirm()
 		p.Send("announcement", ACK, Option(option.NewAddAddr(l.PeerKey, l.HostKey, 3, peerAt(l, 1, 0))))
 		j := l.Opened("join", SYN, Join)
@@ -303,6 +303,7 @@ func TestWithdrawnAddressIsNotJoined(t *testing.T) {
 		j.Send("fourth packet", ACK, DataAck(1))
 		p.Send("ID 3 is taken", ACK, Option(option.NewAddAddr(l.PeerKey, l.HostKey, 3, peerAt(l, 2, 0))))
 		l.NotOpened("so it is ignored", 10*second)
+		require.Equal(t, []mptcp.AnnouncedAddr{{ID: 3, Addr: peerAt(l, 1, Port), Echoed: true}}, conn.Info().RemoteAddrs)
 		p.Send("withdrawn", ACK, Option(option.NewRemoveAddr(3)))
 		l.Sleep(second)
 		j.Send("reset", RST, Option(option.Reset{Reason: option.ReasonPerformance, Transient: true}))
@@ -519,5 +520,63 @@ func TestUnreachableAddressesMakeRoom(t *testing.T) {
 		l.Sleep(12 * second)
 		at, _ := l.Opened("the other", SYN, Join).Addrs()
 		require.Equal(t, peerAt(l, 2, Port), at)
+	})
+}
+
+// 8684-3.4.2-01, 8684-3-02: withdrawals that have to wait go in one option.
+func TestWaitingWithdrawalsAreOne(t *testing.T) {
+	either(t, Options{}, func(t *testing.T, l *Lab, p *Peer, conn *mptcp.Conn) {
+		for i := range 2 {
+			require.NoError(t, conn.Announce(netip.AddrPortFrom(l.HostAddr(i+1), 0)))
+		}
+		for i := range 2 {
+			require.NoError(t, conn.Withdraw(l.HostAddr(i+1)))
+		}
+		l.Sleep(second)
+		require.Equal(t, []option.Option{option.NewRemoveAddr(1, 2)}, signalsIn(p, option.SubtypeRemoveAddr))
+	})
+}
+
+// 8684-3.4.2-01: an address that is back before its withdrawal could leave is not withdrawn.
+func TestAddressIsBackBeforeItsWithdrawal(t *testing.T) {
+	Families(t, Options{Config: meshed.Config}, func(t *testing.T, l *Lab) {
+		p, _ := l.Accept()
+		p.Confirm()
+		require.NoError(t, l.Host.RemoveDevice(l.Links[0].A.Name()))
+		l.Sleep(second)
+		bits := 8 * len(l.HostAddr(0).AsSlice())
+		require.NoError(t, l.Host.AddDevice(l.Links[0].A.Device(), netip.PrefixFrom(l.HostAddr(0), bits)))
+		j := l.AcceptJoin(0)
+		require.Zero(t, j.HostID)
+		j.Never("withdrawn", 5*second, With(option.SubtypeRemoveAddr))
+	})
+}
+
+// 8684-Q-16: a subflow that does not work is reset, not closed.
+func TestDeadSubflowIsReset(t *testing.T) {
+	either(t, Options{Config: mptcp.Config{Scheduler: onlyJoins}}, func(t *testing.T, l *Lab, p *Peer, conn *mptcp.Conn) {
+		j := l.Join(1, 3)
+		l.Write(conn, "hello").Result()
+		j.Await("data, which is lost", ACK, Data("hello"))
+		l.Sleep(second)
+		require.NoError(t, conn.RemoveSubflow(2))
+		j.Await("reset", RST|ACK, With(option.SubtypeReset))
+		p.Await("the data goes elsewhere", ACK, Data("hello"))
+		require.Error(t, conn.RemoveSubflow(2))
+	})
+}
+
+// 8684-3.4.2-06, 8684-Q-16, -25: the same for the initial subflow, which would be the first choice
+// for signals.
+func TestWithdrawalOfInitialAddress(t *testing.T) {
+	either(t, Options{}, func(t *testing.T, l *Lab, p *Peer, conn *mptcp.Conn) {
+		j := l.Join(1, 4)
+		require.NoError(t, conn.Withdraw(l.HostAddr(0)))
+		j.Await("the withdrawal", ACK, Option(option.NewRemoveAddr(0)))
+		p.Await("FIN", FIN|ACK, Without(option.SubtypeRemoveAddr))
+		p.Send("FIN", FIN|ACK)
+		l.Sleep(second)
+		require.Equal(t, "closed", conn.Info().Subflows[0].State)
+		require.Equal(t, "established", conn.Info().Subflows[1].State)
 	})
 }
