@@ -527,7 +527,14 @@ func TestUnreachableAddressesMakeRoom(t *testing.T) {
 func TestWaitingWithdrawalsAreOne(t *testing.T) {
 	either(t, Options{}, func(t *testing.T, l *Lab, p *Peer, conn *mptcp.Conn) {
 		for i := range 2 {
-			require.NoError(t, conn.Announce(netip.AddrPortFrom(l.HostAddr(i+1), 0)))
+			at := netip.AddrPortFrom(l.HostAddr(i+1), 0)
+			require.NoError(t, conn.Announce(at))
+			p.Await("announcement", ACK, Option(mine(l, option.AddrID(i+1), at)))
+			p.Send("echo", ACK, Option(option.AddAddr{Echo: true, ID: option.AddrID(i + 1), Addr: at}))
+		}
+		l.Sleep(second)
+		for _, backup := range []bool{true, false} {
+			require.NoError(t, conn.SetBackup(1, backup)) // two signals in a row, no more
 		}
 		for i := range 2 {
 			require.NoError(t, conn.Withdraw(l.HostAddr(i+1)))
