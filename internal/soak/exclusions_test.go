@@ -1,6 +1,9 @@
 package soak
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // What scenarios are kept away from is here, each with its reason. Some of it no stack could
 // do, some of it this one does not do yet.
@@ -8,6 +11,9 @@ import "time"
 // mayCorrupt: only the DSS checksum notices, and only while there is another subflow. A
 // connection that has fallen back to TCP takes what comes. So the first path is spared.
 func (s *scenario) mayCorrupt() bool { return len(s.paths) > 1 }
+
+// gaveUpMPTCP: when three SYNs of a client in a row are lost, it tries plain TCP (8684-3.1-33).
+func gaveUpMPTCP(reason string) bool { return strings.Contains(reason, "stayed unanswered") }
 
 // leastQueue is how many packets a queue behind the box that splits segments holds at least:
 // where a segment makes more pieces than that, one of them is lost each time, and 4 MiB take

@@ -218,3 +218,25 @@ func TestIPv6(t *testing.T) {
 		require.True(t, c.Info().MPTCP)
 	})
 }
+
+// A peer that is gone is missed by keepalive, on a connection that is closed in one
+// direction too, plain TCP or not.
+func TestPeerIsMissedAfterHalfClose(t *testing.T) {
+	for _, plain := range []bool{false, true} {
+		simnet.Test(t, simnet.Config{Deadline: 30 * time.Minute}, func(t *testing.T, w *simnet.World) {
+			p := newPair(t, w, &mptcp.Config{DisableMPTCP: plain}, simnet.Shape{Delay: 10 * time.Millisecond}, simnet.Shape{Delay: 20 * time.Millisecond})
+			c, s := p.connect(t)
+			require.NoError(t, c.CloseWrite())
+			_, err := s.Read(make([]byte, 1))
+			require.ErrorIs(t, err, io.EOF)
+			time.Sleep(time.Second)
+			for _, l := range p.links {
+				l.Down()
+			}
+			began := w.Elapsed()
+			_, err = c.Read(make([]byte, 1))
+			require.Error(t, err)
+			require.Less(t, w.Elapsed()-began, 5*time.Minute)
+		})
+	}
+}
