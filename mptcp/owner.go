@@ -164,7 +164,7 @@ func (c *Conn) OnOption(now time.Time, f *subflow.Subflow, o option.Option) {
 	case option.Prio:
 		c.prioIn(f, o)
 	case option.Fail:
-		c.logf("option", c.byFlow(f), slog.String("option", o.String()))
+		c.logf("peer reports a wrong checksum (MP_FAIL)", c.byFlow(f), slog.Uint64("dsn", uint64(o.DSN)))
 	}
 }
 
