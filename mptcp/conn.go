@@ -119,7 +119,7 @@ type phase uint8
 const (
 	handshaking phase = iota // the initial subflow is being opened
 	open                     // data flows, perhaps in one direction only
-	finished                 // both ends confirmed, only subflows are left to close
+	finished                 // both ends confirmed; subflows are left to close, and the peer may miss our last DATA_ACK
 	fastClosing              // aborted; the peer's RST is waited for
 	dead                     // over; nothing is left
 )
