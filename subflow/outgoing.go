@@ -144,10 +144,7 @@ func (f *Subflow) timestampsOption(now time.Time) []byte {
 // sendAck sends a segment without data. This and emit are where it is decided which
 // options ride: timestamps, then MPTCP's, then as many SACK blocks as still fit.
 func (f *Subflow) sendAck(now time.Time, at seq.SSN, flags uint8) {
-	opts := f.appendFail(f.timestampsOption(now))
-	if o := f.ackOption(flags); o != nil && option.PaddedSize(len(opts)+o.Size()) <= packet.MaxOptionsLen {
-		opts = option.Pad(o.AppendTo(opts), 0)
-	}
+	opts := f.appendAckOption(f.appendFail(f.timestampsOption(now)), flags)
 	if room := packet.MaxOptionsLen - len(opts); f.sackOK {
 		n := len(f.lastSACK)
 		for n > 0 && option.SACKSize(n) > room {
@@ -158,20 +155,31 @@ func (f *Subflow) sendAck(now time.Time, at seq.SSN, flags uint8) {
 	f.send(uint32(at), uint32(f.rcvNxt), flags, f.windowField(), opts, nil, 0, 0)
 }
 
-// ackOption is what belongs on a segment without data, or nil.
-func (f *Subflow) ackOption(flags uint8) option.Option {
+// appendAckOption appends what belongs on a segment without data, if there is room for it.
+func (f *Subflow) appendAckOption(opts []byte, flags uint8) []byte {
+	if f.Shared.Mode == MPTCP {
+		if third := f.thirdOption(); third != nil {
+			return appendFitting(opts, third)
+		}
+	}
+	d, due := option.DSS{}, false
 	switch {
 	case f.Shared.Mode == Plain:
-		if d, due := f.infiniteOnAck(flags); due {
-			return d
-		}
-	case f.Shared.Mode != MPTCP:
-	case f.thirdOption() != nil:
-		return f.thirdOption()
-	case f.state >= Established:
-		return f.ackDSS()
+		d, due = f.infiniteOnAck(flags)
+	case f.Shared.Mode == MPTCP && f.state >= Established:
+		d, due = f.ackDSS(), true
 	}
-	return nil
+	if due && option.PaddedSize(len(opts)+d.Size()) <= packet.MaxOptionsLen {
+		opts = option.Pad(d.AppendTo(opts), 0)
+	}
+	return opts
+}
+
+func appendFitting(opts []byte, o option.Option) []byte {
+	if option.PaddedSize(len(opts)+o.Size()) > packet.MaxOptionsLen {
+		return opts
+	}
+	return option.Pad(o.AppendTo(opts), 0)
 }
 
 // ackDSS is a DSS with the DATA_ACK (8684-3.3.2-02, 8684-Q-10).
