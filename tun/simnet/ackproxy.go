@@ -34,11 +34,16 @@ type proxied struct {
 	waiting  bool // a timer runs
 	mending  bool // segments got lost behind the proxy; those up to mendTo are sent again
 	mendTo   uint32
+	resent   int // of segments, from the first
+	burst    int // how many may be
 	out      *Passage
 }
 
 // maxHeld bounds the segments that a proxy keeps for one flow.
 const maxHeld = 4096
+
+// maxBurst is how many segments the proxy has under way at most when it repeats what was lost.
+const maxBurst = 32
 
 // Data is the middlebox of the direction of the data.
 func (x *AckProxy) Data(p *Passage, b []byte) {
@@ -121,14 +126,20 @@ func (x *AckProxy) watch(p *Passage, f *proxied) {
 		}
 		if f.acked == before {
 			f.mending, f.mendTo = true, f.held
+			f.resent, f.burst = 0, 1
 			f.resend()
 		}
 		x.watch(p, f)
 	})
 }
 
-// resend sends the first segment again that the receiver has not acknowledged.
-func (f *proxied) resend() { f.out.Forward(append([]byte(nil), f.segments[0]...)) }
+// resend sends segments again that the receiver has not acknowledged, as many at a time as
+// its ACKs show to be possible.
+func (f *proxied) resend() {
+	for ; f.resent < min(f.burst, len(f.segments)); f.resent++ {
+		f.out.Forward(append([]byte(nil), f.segments[f.resent]...))
+	}
+}
 
 // Acks is the middlebox of the other direction.
 func (x *AckProxy) Acks(p *Passage, b []byte) {
@@ -152,9 +163,11 @@ func (x *AckProxy) Acks(p *Passage, b []byte) {
 			break
 		}
 		f.segments = f.segments[1:]
+		f.resent = max(0, f.resent-1)
 	}
 	f.mending = f.mending && int32(f.mendTo-f.acked) > 0
-	if f.mending && news && len(f.segments) > 0 {
+	if f.mending && news {
+		f.burst = min(f.burst+1, maxBurst)
 		f.resend()
 	}
 	f.last = append(f.last[:0], t.Header()...)
