@@ -209,6 +209,7 @@ func (h *Host) joinIn(l *netstack.Link, key flowKey, join option.JoinSyn) (*sub,
 	}
 	c.mu.Lock()
 	if reason, no := c.refusesJoins(key); no {
+		c.logf("join refused", nil, slog.Any("from", key.remote), slog.Any("to", key.local), slog.String("reason", reason.String()))
 		c.mu.Unlock()
 		h.mib.Add(mib.MPJoinRejected)
 		return nil, reason
