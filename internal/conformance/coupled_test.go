@@ -17,7 +17,7 @@ import (
 // 6356-1-01, 6356-3-02, 8684-3.3.7-01: at a bottleneck that they share, two subflows of a
 // connection take about what one TCP takes; without coupling they take two shares.
 func TestSharedBottleneck(t *testing.T) {
-	if raceDetector {
+	if raceEnabled {
 		t.Skip("a minute long, and nothing in it that other transfers do not have")
 	}
 	lia, cubic := sharedBottleneck(t, congestion.NewLIA), sharedBottleneck(t, congestion.NewCubic)

@@ -2,4 +2,4 @@
 
 package conformance
 
-const raceDetector = false
+const raceEnabled = false

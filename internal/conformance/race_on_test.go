@@ -2,4 +2,4 @@
 
 package conformance
 
-const raceDetector = true
+const raceEnabled = true
