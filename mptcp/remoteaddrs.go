@@ -122,7 +122,7 @@ func (c *Conn) checkLiveness(now time.Time, s *sub) {
 // probeLiveness asks where it is due, and resets the subflows that do not answer (8684-3.4.2-04).
 // c.mu is held.
 func (c *Conn) probeLiveness(now time.Time) {
-	for _, s := range slices.Clone(c.subs) {
+	for _, s := range c.subs {
 		q := &s.liveness
 		switch {
 		case q.at.IsZero():
@@ -136,6 +136,7 @@ func (c *Conn) probeLiveness(now time.Time) {
 			c.logf("subflow of a withdrawn address does not answer", s)
 			s.SetResetOption(option.Reset{Reason: option.ReasonPerformance, Transient: true})
 			c.resetSub(s, syscall.ETIMEDOUT)
+			return // c.subs may have changed; the timer fires again for the others
 		default:
 			s.SendProbe(now)
 			q.probes++
