@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -59,15 +60,16 @@ var closeRows = []row{
 func fastCloseByACK(_ Role, cfg *mptcp.Config) { cfg.FastCloseByACK = true }
 
 // sending connects and lets both ends send for ever; it returns when all subflows are there
-// and bytes have come both ways. What ends the reading of either end comes through the
-// channels.
+// and bytes have come both ways. What ends the reading and writing of either end comes
+// through the channels: a socket of the kernel tells an error once, to whoever is first.
 func (s *scene) sending(t *testing.T) (library *mptcp.Conn, kernel *net.TCPConn, libraryErr, kernelErr <-chan error) {
 	library, kernel = s.Connect(t, true)
 	run := func(c Conn) (<-chan struct{}, <-chan error) {
-		got, ended := make(chan struct{}), make(chan error, 1)
+		got, ended, written := make(chan struct{}), make(chan error, 1), make(chan error, 1)
 		go func() {
 			for buf := make([]byte, 10000); ; time.Sleep(time.Millisecond) {
 				if _, err := c.Write(buf); err != nil {
+					written <- err
 					return
 				}
 			}
@@ -78,7 +80,7 @@ func (s *scene) sending(t *testing.T) (library *mptcp.Conn, kernel *net.TCPConn,
 			if err == nil {
 				_, err = io.Copy(io.Discard, c)
 			}
-			ended <- err
+			ended <- errors.Join(err, <-written)
 		}()
 		return got, ended
 	}
@@ -86,10 +88,8 @@ func (s *scene) sending(t *testing.T) (library *mptcp.Conn, kernel *net.TCPConn,
 	kernelGot, kernelErr := run(kernel)
 	<-libraryGot
 	<-kernelGot
-	wanted := s.want
-	s.want = counts{"MPJoinAckRx": wanted["MPJoinAckRx"], "MPJoinSynAckRx": wanted["MPJoinSynAckRx"]}
+	s.holdForJoins()
 	s.await(t)
-	s.want = wanted
 	require.Eventually(t, func() bool { return established(library) == len(s.gates) }, 5*time.Second, time.Millisecond)
 	return library, kernel, libraryErr, kernelErr
 }

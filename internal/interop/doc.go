@@ -11,6 +11,10 @@
 //	  10.1.3.2 fd00:1:3::2 --path3-- 10.1.3.1 fd00:1:3::1
 //	  10.1.4.2 fd00:1:4::2 --path4-- 10.1.4.1 fd00:1:4::1
 //
+// TestRows plays the scenarios of the kernel's own tests (mptcp_connect.sh, mptcp_join.sh,
+// simult_flows.sh, diag.sh), each a row of a table with the counters that both ends must
+// have afterwards. A Box in a path is a middlebox for those that need one.
+//
 // The tests need root, iproute2, /dev/net/tun and a kernel with MPTCP (5.6 or later,
 // with `ip mptcp`); without them they skip and say why. The environment:
 //

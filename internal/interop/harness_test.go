@@ -116,7 +116,7 @@ func TestHarnessBlackHole(t *testing.T) {
 				down.PauseAt = down.Bytes / 3
 				down.Pause = func() { l.gates[i].Cut(f.Library[i]) }
 				start := time.Now()
-				require.NoError(t, Exchange(client, server, up, down, patience))
+				require.NoError(t, Exchange(client, server, up, down, 3*patience)) // the kernel sometimes takes long
 				t.Logf("%v", time.Since(start))
 				l.server.Counters(t).RequireClean(t)
 			})

@@ -357,6 +357,9 @@ func (j *joiner) Handle(_ time.Time, ev pathmgr.Event) (list []pathmgr.Action) {
 			list = append(list, pathmgr.Announce{Addr: netip.AddrPortFrom(j.locals[i+1], 0)})
 		}
 		for i := range j.own {
+			if j.server {
+				break
+			}
 			list = append(list, pathmgr.Open{Local: j.locals[len(j.locals)-1-i], Remote: e.Remote})
 		}
 	case pathmgr.RemoteAddrUp:

@@ -73,7 +73,8 @@ type Lab struct {
 	// Family has the addresses of the initial subflow.
 	Family Family
 
-	gates []*Gate // one for each path's device
+	gates   []*Gate // one for each path's device
+	capture func(testing.TB, tun.Device) tun.Device
 }
 
 // LabConfig says what is special in a Lab.
@@ -104,7 +105,7 @@ func NewLab(t testing.TB, cfg LabConfig) *Lab {
 	require.NoError(t, err)
 	l.Host = host
 
-	capture := newCapture(t)
+	l.capture = newCapture(t)
 	for i := range cfg.Paths {
 		name := fmt.Sprintf("path%d", i+1)
 		dev := l.Peer.OpenTUN(t, name)
@@ -112,7 +113,7 @@ func NewLab(t testing.TB, cfg LabConfig) *Lab {
 			dev = cfg.Wrap(t, dev)
 		}
 		l.gates = append(l.gates, NewGate(dev))
-		require.NoError(t, host.AddDevice(capture(t, l.gates[i]), prefix(IPv4, IPv4.Library[i]), prefix(IPv6, IPv6.Library[i])))
+		require.NoError(t, host.AddDevice(l.capture(t, l.gates[i]), prefix(IPv4, IPv4.Library[i]), prefix(IPv6, IPv6.Library[i])))
 		l.Peer.SetAddresses(t, name, prefix(IPv4, IPv4.Kernel[i]), prefix(IPv6, IPv6.Kernel[i]))
 	}
 	if !cfg.Bare {

@@ -41,7 +41,7 @@ func (l *Lab) extra(t *testing.T, n int) (library, kernel netip.Addr) {
 	}
 	name := fmt.Sprintf("extra%d", n)
 	dev := l.Peer.OpenTUN(t, name)
-	require.NoError(t, l.Host.AddDevice(dev, prefix(l.Family, library)))
+	require.NoError(t, l.Host.AddDevice(l.capture(t, dev), prefix(l.Family, library)))
 	l.Peer.SetAddresses(t, name, prefix(l.Family, kernel))
 	return library, kernel
 }
