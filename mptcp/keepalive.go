@@ -10,6 +10,14 @@ import (
 // keepAliveProbes is how many probes may stay unanswered.
 const keepAliveProbes = 9
 
+// startKeepAlive sets the time of the first probe. Nothing else may happen on an idle connection
+// that would.
+func (s *sub) startKeepAlive(now time.Time) {
+	if idle := s.conn.host.cfg.KeepAlive; idle >= 0 {
+		s.aliveAt = now.Add(idle)
+	}
+}
+
 // keepAlive probes the subflows from which nothing has come for Config.KeepAlive, and
 // resets those that answer no probe (RFC 9293 section 3.8.4). While data is in flight its
 // retransmission timer does the same. c.mu is held.

@@ -44,6 +44,7 @@ func (c *Conn) OnUsable(now time.Time, f *subflow.Subflow) {
 	s.settle()
 	c.logUp(s)
 	c.breakAt = time.Time{}
+	s.startKeepAlive(now)
 	if c.phase == finished {
 		c.sayLastWord(s)
 	}

@@ -310,6 +310,15 @@ func (f *Subflow) thirdOption() option.Option {
 	return option.MPCapable{Form: option.CapableAck, Version: option.Version, Flags: f.capableFlags(), SenderKey: f.Shared.LocalKey, ReceiverKey: f.Shared.RemoteKey}
 }
 
+// beforeThird reports whether a segment that comes while we wait for the third packet has a
+// number before it. A client whose third packet was lost probes a silent peer so. The endpoint
+// answers with an ACK (RFC 9293 section 3.10.7.4). An opener of a join would take this for the
+// fourth packet, and does not probe so early.
+func (f *Subflow) beforeThird(t packet.TCP) bool {
+	return f.Kind == Initial && t.Flags()&packet.FlagACK != 0 &&
+		seq.SSN(t.Ack()) == f.iss.Add(1) && seq.SSN(t.Seq()).Less(f.irs.Add(1))
+}
+
 // thirdIn handles the first segment after our SYN/ACK. It reports whether the segment
 // may go on.
 func (f *Subflow) thirdIn(now time.Time, t packet.TCP, set *option.Set) bool {

@@ -41,6 +41,9 @@ func (f *Subflow) Incoming(now time.Time, p *tun.Packet, t packet.TCP) bool {
 	case Idle, SynSent:
 		return true // the endpoint answers
 	case SynReceived:
+		if f.beforeThird(t) {
+			return true
+		}
 		if !f.thirdIn(now, t, &set) {
 			return false
 		}

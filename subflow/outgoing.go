@@ -110,6 +110,9 @@ func (f *Subflow) SendProbe(now time.Time) {
 	if f.sender == nil {
 		return
 	}
+	if f.thirdOption() != nil {
+		f.SendAck(now) // the peer may wait for our third packet still, whose number a probe does not have
+	}
 	f.sendAck(now, f.ackSeq().Add(-1), packet.FlagACK)
 }
 

@@ -182,3 +182,21 @@ func TestFirstDataCrosses(t *testing.T) {
 		p.Never("nothing again", second, SomeData)
 	})
 }
+
+// 8684-3.1-11: a peer that has shown nothing since its SYN/ACK may still wait for the third
+// packet; a probe alone, whose number is one before, would not bring it.
+func TestClientRepeatsTheThirdPacketWithAProbe(t *testing.T) {
+	Families(t, Options{Config: mptcp.Config{KeepAlive: 2 * second}}, func(t *testing.T, l *Lab) {
+		dial := l.Dial()
+		p := l.Opened("SYN", SYN, Capable)
+		p.Send("SYN/ACK", SYN|ACK, Capable)
+		p.Want("third packet, which is lost", ACK, Seq(1), AckNo(1), Capable)
+		dial.Result()
+		p.Silence("until the peer is probed", second)
+		p.Await("third packet again", ACK, Len(0), Seq(1), AckNo(1), Capable)
+		p.Want("probe", ACK, Len(0), Seq(0), AckNo(1), Capable)
+		p.Send("DATA_ACK", ACK, DataAck(1))
+		p.Await("probe without it", ACK, Len(0), Seq(0), AckNo(1), DataAck(1))
+		p.Silence("only one segment now", second)
+	})
+}

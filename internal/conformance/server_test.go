@@ -195,3 +195,20 @@ func TestKeysDiffer(t *testing.T) {
 		}
 	})
 }
+
+// A client whose third packet was lost and that has nothing to say probes the server, with a number
+// before that of the third packet (RFC 9293 sections 3.8.4 and 3.10.7.4): it is answered, but
+// does not complete the handshake.
+func TestServerAnswersAProbeBeforeTheThirdPacket(t *testing.T) {
+	Families(t, Options{}, func(t *testing.T, l *Lab) {
+		accept := l.Listen()
+		p := l.Client(0)
+		p.Send("SYN", SYN, Capable)
+		p.Want("SYN/ACK", SYN|ACK, Capable)
+		p.Inject("probe, after a third packet that was lost", ACK, Seq(0), AckNo(1), Capable)
+		p.Want("answer", ACK, Len(0), Seq(1), AckNo(1), NoMPTCP)
+		accept.NotDone("before the third packet")
+		p.Send("third packet", ACK, Capable)
+		require.True(t, accept.Result().Info().MPTCP)
+	})
+}

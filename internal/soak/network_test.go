@@ -226,10 +226,11 @@ func (n *network) begin(x *line, e pathEvent) {
 }
 
 // established reports whether the connections can live without their first path: until
-// the client has had a DATA_ACK it may not open another one (8684-3.1).
+// the client has had a DATA_ACK it may not open another one (8684-3.1), and one that has become
+// plain TCP in the handshake never may.
 func (n *network) established() bool {
 	for _, p := range n.pairs {
-		if i := p[0].Info(); i.BytesAcked == 0 && i.BytesReceived == 0 {
+		if i := p[0].Info(); i.BytesAcked == 0 && i.BytesReceived == 0 || gaveUpMPTCP(i.FallbackReason) {
 			return false
 		}
 	}

@@ -43,11 +43,22 @@ var regressions = []regression{
 	{602, "joins to a peer that is gone keep a connection alive for ever"},
 }
 
+// harshRegressions are of harshScenario.
+var harshRegressions = []regression{
+	// The third packet was lost, and a client with nothing to say probed the silent server, which
+	// waited for the third packet and did not answer: the client gave up a good path.
+	{2478, "a probe that meets a half-open connection"},
+	{2644, "a probe that meets a half-open connection"},
+}
+
 func TestRegressions(t *testing.T) {
 	for _, r := range oldRegressions {
 		t.Run(fmt.Sprintf("%d %s", r.seed, r.what), func(t *testing.T) { check(t, oldScenario(r.seed)) })
 	}
 	for _, r := range regressions {
 		t.Run(fmt.Sprintf("%d %s", r.seed, r.what), func(t *testing.T) { check(t, newScenario(r.seed)) })
+	}
+	for _, r := range harshRegressions {
+		t.Run(fmt.Sprintf("harsh %d %s", r.seed, r.what), func(t *testing.T) { check(t, harshScenario(r.seed)) })
 	}
 }

@@ -26,6 +26,8 @@ type scenario struct {
 	dual    bool // each path has addresses of both families
 	servers []serverAddr
 	byHand  []byHand
+
+	harsh bool // see harsh_test.go
 }
 
 // path is one link of the client.

@@ -19,6 +19,8 @@ var (
 	seedFlag = flag.Uint64("seed", 0, "the seed that TestSeed runs; 0: none")
 	soakFlag = flag.Duration("soak", 0, "for how long TestSoak goes on; 0: not at all")
 	fromFlag = flag.Uint64("from", 0, "the seed that TestSoak begins with; 0: one of the clock")
+	// See harsh_test.go.
+	harshFlag = flag.Bool("harsh", false, "TestSeed and TestSoak play on worse networks")
 )
 
 // deadline is the virtual time in which every scenario has come to its end.
@@ -119,8 +121,16 @@ func (n *network) mode(pair [2]*mptcp.Conn, number int) error {
 func check(t *testing.T, s *scenario) {
 	t.Helper()
 	if err := run(s); err != nil {
-		t.Errorf("go test ./internal/soak -run 'TestSeed$' -seed %d\n%v\n%v", s.seed, s, err)
+		t.Errorf("go test ./internal/soak -run 'TestSeed$' -seed %d -harsh=%v\n%v\n%v", s.seed, s.harsh, s, err)
 	}
+}
+
+// flagged is the scenario of a seed that the flags ask for.
+func flagged(seed uint64) *scenario {
+	if *harshFlag {
+		return harshScenario(seed)
+	}
+	return newScenario(seed)
 }
 
 // TestSeed plays one seed again.
@@ -128,13 +138,15 @@ func TestSeed(t *testing.T) {
 	if *seedFlag == 0 {
 		t.Skip("no -seed")
 	}
-	t.Log(newScenario(*seedFlag))
-	check(t, newScenario(*seedFlag))
+	t.Log(flagged(*seedFlag))
+	check(t, flagged(*seedFlag))
 }
 
 // 8684-6-03, 8684-3.3.1-01, -16: TestSeeds plays seeds that are the same in every run. Package tracecheck judges
 // all that was sent: bytes and mappings never change, and what is DATA_ACKed was received.
-func TestSeeds(t *testing.T) {
+func TestSeeds(t *testing.T) { playSeeds(t, newScenario) }
+
+func playSeeds(t *testing.T, scenarioOf func(seed uint64) *scenario) {
 	n := uint64(300)
 	switch {
 	case raceDetector:
@@ -147,7 +159,7 @@ func TestSeeds(t *testing.T) {
 		t.Run(fmt.Sprintf("worker %d", k), func(t *testing.T) {
 			t.Parallel()
 			for seed := k + 1; seed <= n; seed += workers {
-				check(t, newScenario(seed))
+				check(t, scenarioOf(seed))
 			}
 		})
 	}
@@ -166,7 +178,7 @@ func TestSoak(t *testing.T) {
 	seed := first
 	for end := time.Now().Add(*soakFlag); time.Now().Before(end) && !t.Failed(); seed++ {
 		fmt.Fprintf(os.Stderr, "\rseed %d", seed)
-		check(t, newScenario(seed))
+		check(t, flagged(seed))
 	}
 	fmt.Fprintf(os.Stderr, "\n%d seeds from %d on\n", seed-first, first)
 }
