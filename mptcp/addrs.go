@@ -9,6 +9,7 @@ import (
 
 	"github.com/gomptcp/gomptcp/internal/mib"
 	"github.com/gomptcp/gomptcp/option"
+	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/subflow"
 )
 
@@ -34,39 +35,48 @@ type localAddr struct {
 
 	// Of the ADD_ADDR.
 	announced bool
-	port      uint16 // 0: not named
+	at        netip.AddrPort // what it says: addr, or what a NAT maps to it; port 0: not named
 	echoed    bool
 	sent      int       // times, since it was last asked for
 	again     time.Time // when to send it again, or to give up; zero: not
 }
 
-// localAddr gives an address its ID: 0 to that of the initial subflow, for good, others in
-// the order of use. An address that was withdrawn gets its ID back as long as no other one has it.
-func (c *Conn) localAddr(a netip.Addr) (*localAddr, error) {
+// localAddr gives an address its ID: 0 to that of the initial subflow, for good, others the one that
+// is asked for, or with 0 the least that no address has ever had. An address that was withdrawn gets
+// its ID back as long as no other one has it.
+func (c *Conn) localAddr(a netip.Addr, want option.AddrID) (*localAddr, error) {
 	var free *localAddr
 	for _, l := range c.locals {
 		if l.addr == a {
 			return l, nil
 		}
-		if free == nil && !l.known && l.id != 0 {
+		if !l.known && l.id != 0 && (free == nil || l.id == want) {
 			free = l
 		}
 	}
+	if l := c.byAddrID(want); want != 0 && l != nil && l.known {
+		return nil, fmt.Errorf("the address ID %d stands for %v", want, l.addr)
+	}
 	switch {
-	case len(c.locals) < maxAddrIDs:
-		l := &localAddr{addr: a, id: option.AddrID(len(c.locals))}
-		c.locals = append(c.locals, l)
-		return l, nil
-	case free != nil:
+	case free != nil && (free.id == want || len(c.locals) == maxAddrIDs):
 		*free = localAddr{addr: a, id: free.id}
 		return free, nil
+	case len(c.locals) < maxAddrIDs:
+		for id := 0; want == 0 && id < maxAddrIDs && len(c.locals) > 0; id++ {
+			if c.byAddrID(option.AddrID(id)) == nil {
+				want = option.AddrID(id)
+			}
+		}
+		l := &localAddr{addr: a, id: want}
+		c.locals = append(c.locals, l)
+		return l, nil
 	}
 	return nil, errNoAddressID
 }
 
 // useAddr is localAddr for an address that the peer is about to learn.
-func (c *Conn) useAddr(a netip.Addr) (*localAddr, error) {
-	l, err := c.localAddr(a)
+func (c *Conn) useAddr(a netip.Addr, want option.AddrID) (*localAddr, error) {
+	l, err := c.localAddr(a, want)
 	if err == nil && !l.known {
 		l.known = true
 		c.keepRemoval(l.id)
@@ -85,25 +95,33 @@ func (c *Conn) byAddrID(id option.AddrID) *localAddr {
 
 // announce queues an ADD_ADDR, which is repeated until the peer has echoed it, but not for ever.
 // c.mu is held.
-func (c *Conn) announce(a netip.AddrPort) error {
-	a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
-	switch ip := a.Addr(); {
+func (c *Conn) announce(a pathmgr.Announce) error {
+	at, local := plain(a.Addr), a.Local.Unmap()
+	if !local.IsValid() {
+		local = at.Addr()
+	}
+	switch ip := at.Addr(); {
 	case !ip.IsValid() || ip.IsUnspecified() || ip.IsMulticast() || ip.Zone() != "":
-		return fmt.Errorf("%v is not an address that the peer could reach", a)
+		return fmt.Errorf("%v is not an address that the peer could reach", at)
+	case local.Is4() != ip.Is4():
+		return fmt.Errorf("%v and %v are of two families", at, local)
 	case c.phase != open || c.shared.Mode != subflow.MPTCP:
 		return ErrNotMPTCP
 	}
-	l, err := c.useAddr(a.Addr())
+	l, err := c.useAddr(local, option.AddrID(a.ID))
 	if err != nil {
 		return err
 	}
-	l.announced, l.port, l.echoed, l.sent, l.again = true, a.Port(), false, 0, time.Time{}
+	if l.announced && l.at.Addr() != at.Addr() {
+		return fmt.Errorf("the ID of %v is announced as %v; withdraw it first", local, l.at.Addr()) // 8684-3.4.1-13
+	}
+	l.announced, l.at, l.echoed, l.sent, l.again = true, at, false, 0, time.Time{}
 	c.signalAnnouncement(l)
 	return nil
 }
 
 func (c *Conn) signalAnnouncement(l *localAddr) {
-	c.signal(signal{option: option.NewAddAddr(c.shared.LocalKey, c.shared.RemoteKey, l.id, netip.AddrPortFrom(l.addr, l.port))})
+	c.signal(signal{option: option.NewAddAddr(c.shared.LocalKey, c.shared.RemoteKey, l.id, l.at)})
 }
 
 // announcementSent notes that an ADD_ADDR has left on s.
@@ -123,7 +141,7 @@ func (c *Conn) repeatAnnouncements(now time.Time) {
 		}
 		l.again = time.Time{}
 		if l.sent > maxAnnounceRepeats {
-			c.logf("announced address not confirmed", nil, slog.Any("address", l.addr))
+			c.logf("announced address not confirmed", nil, slog.Any("address", l.at))
 			continue
 		}
 		c.signalAnnouncement(l)
@@ -133,7 +151,7 @@ func (c *Conn) repeatAnnouncements(now time.Time) {
 // echoIn: the peer has got an ADD_ADDR.
 func (c *Conn) echoIn(a option.AddAddr) {
 	l := c.byAddrID(a.ID)
-	if l == nil || !l.announced || a.Addr != netip.AddrPortFrom(l.addr, l.port) {
+	if l == nil || !l.announced || a.Addr != l.at {
 		return
 	}
 	c.count(mib.EchoAdd)

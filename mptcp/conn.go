@@ -38,6 +38,8 @@ type Conn struct {
 	nextID  uint32
 	sched   scheduler.Scheduler
 	pm      pathmgr.Manager
+	unwatch func() // ends a pathmgr.Watcher's watching, if not nil
+	events  events
 	timer   clock.Timer
 	timerAt time.Time // when timer fires, zero if it is not set
 
@@ -138,9 +140,7 @@ func newConn(h *Host, role pathmgr.Role, key option.Key) *Conn {
 	first := c.shared.LocalIDSN.Add(1)
 	c.shared.SndUna, c.shared.SndEnd = first, first
 	c.tx.buf, c.tx.next, c.tx.edge = h.blocks.New(first), first, first
-	c.tx.cond.L, c.rx.cond.L, c.idle.L = &c.mu, &c.mu, &c.mu
-	c.sched = h.cfg.Scheduler()
-	c.pm = h.cfg.PathManager()
+	c.tx.cond.L, c.rx.cond.L, c.idle.L, c.events.cond.L = &c.mu, &c.mu, &c.mu, &c.mu
 	return c
 }
 
@@ -154,4 +154,5 @@ func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 func (c *Conn) wake() {
 	c.tx.cond.Broadcast()
 	c.rx.cond.Broadcast()
+	c.events.cond.Broadcast()
 }

@@ -17,6 +17,11 @@ import (
 // is resolved by net.DefaultResolver and its addresses are tried in order. The connection is
 // plain TCP if the peer does not speak MPTCP: see Conn.Info.
 func (h *Host) Dial(ctx context.Context, network, address string) (*Conn, error) {
+	return h.DialWith(ctx, network, address, nil)
+}
+
+// DialWith is Dial for a connection with policies of its own; cfg may be nil.
+func (h *Host) DialWith(ctx context.Context, network, address string, cfg *ConnConfig) (*Conn, error) {
 	if h.cfg.DialTimeout > 0 {
 		if _, has := ctx.Deadline(); !has {
 			var cancel context.CancelFunc
@@ -30,7 +35,7 @@ func (h *Host) Dial(ctx context.Context, network, address string) (*Conn, error)
 	}
 	var first error
 	for _, a := range addrs {
-		c, err := h.dialAddr(ctx, a)
+		c, err := h.dialAddr(ctx, a, cfg)
 		if err == nil {
 			return c, nil
 		}
@@ -103,7 +108,7 @@ func lookupPort(ctx context.Context, network, service string) (uint16, error) {
 }
 
 // dialAddr opens the initial subflow and waits for its handshake.
-func (h *Host) dialAddr(ctx context.Context, remote netip.AddrPort) (*Conn, error) {
+func (h *Host) dialAddr(ctx context.Context, remote netip.AddrPort, cfg *ConnConfig) (*Conn, error) {
 	link, local := h.localFor(remote.Addr())
 	if link == nil {
 		return nil, ErrNoDevice
@@ -118,6 +123,7 @@ func (h *Host) dialAddr(ctx context.Context, remote netip.AddrPort) (*Conn, erro
 		return nil, err
 	}
 	c.mu.Lock()
+	c.configure(cfg)
 	key := flowKey{ep.LocalAddr(), remote}
 	c.setAddrs(key)
 	c.avoidBlackhole(key)

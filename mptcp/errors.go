@@ -36,6 +36,8 @@ var (
 	// ErrJoinDenied: the peer wants no further subflows to its initial address and port
 	// (RFC 8684 section 3.1, flag C).
 	ErrJoinDenied = errors.New("the peer denies further subflows to its initial address")
+	// ErrEventsMissed: events that nobody took with NextEvent had to make room for newer ones.
+	ErrEventsMissed = errors.New("too many events waited, the oldest are lost; see Info")
 	// ErrHostClosed: the host was closed.
 	ErrHostClosed error = &connError{"host closed", net.ErrClosed}
 )

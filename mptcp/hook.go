@@ -171,7 +171,8 @@ func (h *Host) synIn(l *netstack.Link, key flowKey, t packet.TCP) (s *sub, pass 
 		}
 		return s, s != nil
 	}
-	switch listener := h.listenerAt(key.local); {
+	listener := h.listenerAt(key.local)
+	switch {
 	case listener == nil:
 		return nil, true // the stack refuses it
 	case listener.full():
@@ -183,6 +184,7 @@ func (h *Host) synIn(l *netstack.Link, key flowKey, t packet.TCP) (s *sub, pass 
 		return nil, false
 	}
 	c.mu.Lock()
+	c.configure(listener.conns)
 	c.setAddrs(key)
 	s = c.newSub(subflow.Initial, subflow.Responder, key, l, false)
 	h.addFlow(s)
@@ -238,7 +240,7 @@ func (c *Conn) refusesJoins(key flowKey) (option.ResetReason, bool) {
 	if lingering >= maxLingering {
 		return option.ReasonResources, true
 	}
-	if _, err := c.localAddr(key.local.Addr()); err != nil {
+	if _, err := c.localAddr(key.local.Addr(), 0); err != nil {
 		return option.ReasonResources, true
 	}
 	return 0, false

@@ -106,7 +106,7 @@ func (c *Conn) Info() Info {
 	slices.SortFunc(i.Subflows, func(a, b SubflowInfo) int { return cmp.Compare(a.ID, b.ID) })
 	for _, l := range c.locals {
 		if l.announced {
-			i.Announced = append(i.Announced, AnnouncedAddr{ID: uint8(l.id), Addr: netip.AddrPortFrom(l.addr, l.port), Echoed: l.echoed})
+			i.Announced = append(i.Announced, AnnouncedAddr{ID: uint8(l.id), Addr: l.at, Echoed: l.echoed})
 		}
 	}
 	for _, r := range c.remotes {

@@ -20,6 +20,7 @@ const acceptBacklog = 512
 // be called concurrently. Joins to connections that it took go on after Close.
 type Listener struct {
 	host   *Host
+	conns  *ConnConfig // of the connections that it takes
 	addr   *net.TCPAddr
 	lower  []*netstack.Listener
 	queue  chan *Conn
@@ -32,19 +33,25 @@ type Listener struct {
 // for all addresses of the host, of devices added later too; port 0 picks one. network is
 // "tcp", "tcp4" or "tcp6".
 func (h *Host) Listen(network, address string) (*Listener, error) {
-	l, err := h.listen(network, address)
+	return h.ListenWith(network, address, nil)
+}
+
+// ListenWith is Listen for connections with policies of their own; cfg may be nil, and must not be
+// changed any more.
+func (h *Host) ListenWith(network, address string, cfg *ConnConfig) (*Listener, error) {
+	l, err := h.listen(network, address, cfg)
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
 	}
 	return l, nil
 }
 
-func (h *Host) listen(network, address string) (*Listener, error) {
+func (h *Host) listen(network, address string, cfg *ConnConfig) (*Listener, error) {
 	locals, err := listenAddrs(network, address)
 	if err != nil {
 		return nil, err
 	}
-	l := &Listener{host: h, queue: make(chan *Conn, acceptBacklog), closed: make(chan struct{})}
+	l := &Listener{host: h, conns: cfg, queue: make(chan *Conn, acceptBacklog), closed: make(chan struct{})}
 	for i, a := range locals {
 		if i > 0 {
 			a = netip.AddrPortFrom(a.Addr(), l.lower[0].Addr().Port())

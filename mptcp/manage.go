@@ -117,9 +117,20 @@ func (c *Conn) setBackup(id uint32, backup bool) error {
 // The error, a *net.OpError, is around ErrNotMPTCP, or says what is wrong with the address or
 // that the connection has 256 of them already.
 func (c *Conn) Announce(addr netip.AddrPort) error {
+	return c.announceNow(pathmgr.Announce{Addr: addr})
+}
+
+// AnnounceMapped is Announce for an address that a NAT maps to local, an address of the host. Both have
+// one address ID, so that Withdraw of local withdraws public, and the peer knows subflows to it
+// as those of that address.
+func (c *Conn) AnnounceMapped(public netip.AddrPort, local netip.Addr) error {
+	return c.announceNow(pathmgr.Announce{Addr: public, Local: local})
+}
+
+func (c *Conn) announceNow(a pathmgr.Announce) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.announce(addr); err != nil {
+	if err := c.announce(a); err != nil {
 		return c.opError("announce", err)
 	}
 	c.service(c.host.clock.Now())

@@ -28,6 +28,7 @@ func (c *Conn) checkEstablished() {
 		return
 	}
 	c.established = true
+	c.watchPolicy()
 	local, remote := c.initialLocal(), c.initialRemote()
 	c.tell(pathmgr.Established{
 		Role: c.role, Local: local, Remote: remote, ID: initialID,
@@ -61,6 +62,7 @@ func (c *Conn) tell(ev pathmgr.Event) {
 	if !c.established || c.phase != open || c.shared.Mode != subflow.MPTCP {
 		return
 	}
+	c.note(ev)
 	for _, a := range c.pm.Handle(c.host.clock.Now(), ev) {
 		switch a := a.(type) {
 		case pathmgr.Open:
@@ -68,7 +70,7 @@ func (c *Conn) tell(ev pathmgr.Event) {
 		case pathmgr.CloseSubflow:
 			c.act(func() { c.closeSubflow(a.ID) })
 		case pathmgr.Announce:
-			c.noteRefused(a, c.announce(a.Addr))
+			c.noteRefused(a, c.announce(a))
 		case pathmgr.Withdraw:
 			c.withdraw(a.Addrs...)
 		case pathmgr.SetBackup:
@@ -121,6 +123,9 @@ func (c *Conn) trySubflow(a pathmgr.Open) (*sub, error) {
 	c.host.addFlow(s)
 	now := c.host.clock.Now()
 	s.giveUpAt = now.Add(joinTimeout)
+	if a.Patience > 0 {
+		s.giveUpAt = now.Add(min(a.Patience, joinTimeout))
+	}
 	c.arm(now)
 	c.mu.Unlock()
 	ep.SetNotify(s.event)
@@ -142,7 +147,7 @@ func (c *Conn) mayJoin(a pathmgr.Open) error {
 	case c.shared.RemoteDeniesJoin && a.Remote == c.initialRemote():
 		return ErrJoinDenied // 8684-3.1-24
 	}
-	_, err := c.localAddr(a.Local)
+	_, err := c.localAddr(a.Local, option.AddrID(a.LocalID))
 	return err
 }
 
@@ -189,13 +194,13 @@ func (c *Conn) closeSubflow(id uint32) {
 func (c *Conn) linkDown(link *netstack.Link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for _, a := range link.Addrs() { // first, so that nothing is opened from there instead
+		c.tell(pathmgr.LocalAddrDown{Addr: a})
+	}
 	for _, s := range slices.Clone(c.subs) {
 		if s.link == link && !s.down {
 			c.subDown(s, ErrDeviceRemoved)
 		}
-	}
-	for _, a := range link.Addrs() {
-		c.tell(pathmgr.LocalAddrDown{Addr: a})
 	}
 	c.service(c.host.clock.Now())
 }

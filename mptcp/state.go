@@ -171,6 +171,9 @@ func (c *Conn) die() {
 			}
 		}
 	}
+	if c.unwatch != nil {
+		c.unwatch()
+	}
 	c.tx.buf.Close()
 	c.releaseEmpty()
 	if c.timer != nil {

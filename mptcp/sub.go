@@ -63,7 +63,7 @@ func (c *Conn) newSub(kind subflow.Kind, role subflow.Role, key flowKey, link *n
 		Link: link, Shared: &c.shared, Owner: c,
 		Controller: c.host.cfg.Congestion, LocalBackup: backup,
 	}
-	if l, err := c.useAddr(key.local.Addr()); err == nil {
+	if l, err := c.useAddr(key.local.Addr(), 0); err == nil {
 		cfg.LocalID = l.id
 	}
 	cfg.Siblings = func(buf []congestion.Sibling) []congestion.Sibling { return c.siblings(s, buf) }
@@ -223,6 +223,9 @@ func (c *Conn) subDown(s *sub, err error) {
 	}
 	if c.established {
 		ev := pathmgr.SubflowDown{ID: s.ID, Local: s.Local, Remote: s.Remote, Established: wasUp, Err: err}
+		if s.Sender() != nil {
+			ev.RTT = s.Sender().Snapshot().SRTT
+		}
 		var reset *subflow.ResetError
 		if errors.As(err, &reset) && (reset.Remote && reset.Reason != 0 || reset.Reason == option.ReasonMiddlebox) {
 			// Also if it is we who say so: what is in the way there stays.

@@ -5,74 +5,31 @@ import (
 	"slices"
 )
 
-// announcer is what the default manager does on a server: the peer gets to know the host's
-// other addresses, by ADD_ADDR and REMOVE_ADDR.
-type announcer struct {
-	active  bool
-	initial netip.Addr // of the initial subflow, which the peer knows until it is withdrawn
-	// announced are the addresses that the peer was told of and not told to forget.
-	announced []netip.Addr
-	// used are the addresses at which the peer has subflows, by subflow.
-	used map[uint32]netip.Addr
-}
-
-func (a *announcer) handle(ev Event) []Action {
-	switch e := ev.(type) {
-	case Established:
-		if e.Role == Server {
-			return a.established(e)
-		}
-	case LocalAddrUp:
-		return a.announce(e.Addr.Unmap())
-	case LocalAddrDown:
-		return a.withdraw(e.Addr.Unmap())
-	case SubflowUp:
-		if a.active {
-			a.used[e.ID] = e.Local.Addr().Unmap()
-		}
-	case SubflowDown:
-		delete(a.used, e.ID)
-	}
-	return nil
-}
-
-func (a *announcer) established(e Established) (do []Action) {
-	a.active = true
-	a.initial = e.Local.Addr().Unmap()
-	a.used = map[uint32]netip.Addr{}
-	for _, l := range e.Locals {
-		do = append(do, a.announce(l.Unmap())...)
-	}
-	return do
-}
-
-// announce tells the peer of an address, without a port: joins are accepted at any.
-func (a *announcer) announce(addr netip.Addr) []Action {
-	if !a.active || addr == a.initial || !canAnnounce(addr) || slices.Contains(a.announced, addr) ||
-		len(a.announced) == maxAnnounced || a.isUsed(addr) {
+// announce tells the peer of an address, without a port: joins are accepted at any. That of the initial
+// subflow has been of use to the peer, so that it is worth while when it comes back.
+func (m *mesh) announce(a netip.Addr) []Action {
+	if !m.active || !m.announces() || a == m.known || a != m.initial.local && !WorthAnnouncing(a, m.initial.remote.Addr()) ||
+		slices.Contains(m.announced, a) || len(m.announced) == maxAnnounced || m.hasSubflowFrom(a) {
 		return nil
 	}
-	a.announced = append(a.announced, addr)
-	return []Action{Announce{Addr: netip.AddrPortFrom(addr, 0)}}
+	m.announced = append(m.announced, a)
+	return []Action{Announce{Addr: netip.AddrPortFrom(a, 0)}}
 }
 
-func (a *announcer) isUsed(addr netip.Addr) bool {
-	for _, u := range a.used {
-		if u == addr {
-			return true
-		}
-	}
-	return false
+// hasSubflowFrom reports whether a subflow has told the peer of an address.
+func (m *mesh) hasSubflowFrom(a netip.Addr) bool {
+	return slices.ContainsFunc(m.others, func(o other) bool { return o.local == a }) ||
+		slices.ContainsFunc(m.pairs, func(p *pair) bool { return p.state == pairUp && p.at.local == a })
 }
 
 // withdraw tells it that an address has gone, whether it was announced or used.
-func (a *announcer) withdraw(addr netip.Addr) []Action {
-	if !a.active {
+func (m *mesh) withdraw(a netip.Addr) []Action {
+	if !m.active {
 		return nil
 	}
-	a.announced = slices.DeleteFunc(a.announced, func(o netip.Addr) bool { return o == addr })
-	if addr == a.initial {
-		a.initial = netip.Addr{}
+	m.announced = slices.DeleteFunc(m.announced, func(o netip.Addr) bool { return o == a })
+	if a == m.known {
+		m.known = netip.Addr{}
 	}
-	return []Action{Withdraw{Addrs: []netip.Addr{addr}}}
+	return []Action{Withdraw{Addrs: []netip.Addr{a}}}
 }

@@ -20,14 +20,14 @@ func (c *conn) tells(want ...string) {
 // 8684-3.4-01, 8684-3.4.2-01: a server tells of its other addresses, of both families, and of
 // those that go.
 func TestServerAnnounces(t *testing.T) {
-	c := established(t, Default(), Server, false, "10.0.0.1", "10.1.0.1", "2001:db8::1", "127.0.0.1", "169.254.1.1", "fe80::1", "::ffff:10.2.0.1")
-	c.tells("announce 10.1.0.1:0", "announce [2001:db8::1]:0", "announce 10.2.0.1:0")
-	c.event(LocalAddrUp{ip("10.1.0.1")})
+	c := established(t, Default(), Server, false, "10.0.0.1", "198.51.100.1", "2001:db8::1", "127.0.0.1", "10.9.0.1", "169.254.1.1", "fe80::1", "::ffff:203.0.113.1")
+	c.tells("announce 198.51.100.1:0", "announce [2001:db8::1]:0", "announce 203.0.113.1:0")
+	c.event(LocalAddrUp{ip("198.51.100.1")})
 	c.tells()
-	c.event(LocalAddrDown{ip("10.1.0.1")})
-	c.tells("withdraw [10.1.0.1]")
-	c.event(LocalAddrUp{ip("10.1.0.1")})
-	c.tells("announce 10.1.0.1:0")
+	c.event(LocalAddrDown{ip("198.51.100.1")})
+	c.tells("withdraw [198.51.100.1]")
+	c.event(LocalAddrUp{ip("198.51.100.1")})
+	c.tells("announce 198.51.100.1:0")
 
 	// That of the initial subflow is known to the peer, until it is withdrawn.
 	c.event(LocalAddrUp{ip("10.0.0.1")})
@@ -42,19 +42,19 @@ func TestServerAnnounces(t *testing.T) {
 // An address at which the client has a subflow need not be announced.
 func TestServerDoesNotAnnounceWhatIsInUse(t *testing.T) {
 	c := established(t, Default(), Server, false, "10.0.0.1")
-	c.event(SubflowUp{ID: 2, Local: ap("10.1.0.1:443"), Remote: ap("192.0.2.1:999"), Incoming: true})
-	c.event(LocalAddrUp{ip("10.1.0.1")})
+	c.event(SubflowUp{ID: 2, Local: ap("198.51.100.1:443"), Remote: ap("192.0.2.1:999"), Incoming: true})
+	c.event(LocalAddrUp{ip("198.51.100.1")})
 	c.tells()
-	c.event(SubflowDown{ID: 2, Local: ap("10.1.0.1:443"), Remote: ap("192.0.2.1:999"), Established: true})
-	c.event(LocalAddrUp{ip("10.1.0.1")})
-	c.tells("announce 10.1.0.1:0")
+	c.event(SubflowDown{ID: 2, Local: ap("198.51.100.1:443"), Remote: ap("192.0.2.1:999"), Established: true})
+	c.event(LocalAddrUp{ip("198.51.100.1")})
+	c.tells("announce 198.51.100.1:0")
 }
 
 // 8684-5-04: also the announcing end is moderate.
 func TestServerAnnouncesFew(t *testing.T) {
 	var locals []string
 	for i := range 20 {
-		locals = append(locals, fmt.Sprintf("10.0.1.%d", i))
+		locals = append(locals, fmt.Sprintf("198.51.100.%d", i+1))
 	}
 	c := established(t, Default(), Server, false, locals...)
 	require.Len(t, c.told, maxAnnounced)
@@ -79,22 +79,22 @@ func TestClientWithdraws(t *testing.T) {
 func TestAnnouncedUnderTheIDOfASubflow(t *testing.T) {
 	c := established(t, Default(), Client, false, "10.0.0.1")
 	c.event(SubflowUp{ID: 9, Local: ap("10.0.0.1:50000"), Remote: ap("198.51.100.7:40000"), RemoteID: 2, Incoming: true})
-	c.event(RemoteAddrUp{2, ap("192.168.0.2:443")})
+	c.event(RemoteAddrUp{2, ap("198.51.100.2:443")})
 	c.opens()
 	c.event(RemoteAddrUp{3, ap("192.0.2.3:443")})
 	c.opens("10.0.0.1 > 192.0.2.3:443")
 	id := c.nextID
 	c.event(SubflowUp{ID: id, Local: ap("10.0.0.1:50001"), Remote: ap("192.0.2.3:443"), RemoteID: 4})
-	c.event(RemoteAddrUp{4, ap("192.168.0.4:443")})
+	c.event(RemoteAddrUp{4, ap("198.51.100.4:443")})
 	c.opens()
 	c.lost(9, "10.0.0.1", "198.51.100.7:40000")
-	c.opens("10.0.0.1 > 192.168.0.2:443")
+	c.opens("10.0.0.1 > 198.51.100.2:443")
 }
 
 // Where not all pairs of addresses may have a subflow, each address gets one first, and
 // neighbours are preferred.
 func TestChoiceOfPairs(t *testing.T) {
-	m := newMesh(3)
+	m := newMesh("default", 3)
 	c := established(t, m, Client, true, "10.0.0.1", "198.51.100.1", "203.0.113.1")
 	m.remotes = []remote{{id: 2, addr: ap("203.0.113.9:443")}, {id: 3, addr: ap("198.51.100.9:443")}, {id: 4, addr: ap("10.0.0.9:443")}}
 	c.event(Timer{})
@@ -124,7 +124,9 @@ func TestMisleadingAnnouncements(t *testing.T) {
 // 8684-3.6-02: the reason of a transient reset says how long to wait.
 func TestReasonsOfResets(t *testing.T) {
 	for reason, wait := range map[uint8]time.Duration{0: firstBackoff, 2: 5 * time.Second, 4: time.Second, 5: time.Second, 6: firstBackoff} {
-		c := established(t, Default(), Client, false, "10.0.0.1")
+		c := established(t, Default(), Client, false, "10.0.0.1", "10.1.0.1")
+		c.opens("10.1.0.1 > " + server)
+		c.up("10.1.0.1", server)
 		c.event(SubflowDown{ID: 1, Local: ap("10.0.0.1:50000"), Remote: ap(server), Established: true, Err: errLost, Reason: reason})
 		c.pass(wait - time.Millisecond)
 		c.opens()

@@ -39,8 +39,8 @@ type Established struct {
 // LocalAddrUp says that a local address (or its device) appeared.
 type LocalAddrUp struct{ Addr netip.Addr }
 
-// LocalAddrDown says that a local address (or its device) went away. The subflows from it are
-// already closed or being closed.
+// LocalAddrDown says that a local address (or its device) went away. The subflows from it have
+// ended or end now: their SubflowDown may come later.
 type LocalAddrDown struct{ Addr netip.Addr }
 
 // RemoteAddrUp says that the peer announced an address (ADD_ADDR, verified). A zero port means the
@@ -80,6 +80,8 @@ type SubflowDown struct {
 	// Reason is the reason that the peer gave in MP_TCPRST, 0 if it gave none; it MAY guide
 	// when to try again.
 	Reason uint8
+	// RTT is its smoothed round-trip time; 0 if there was no measurement.
+	RTT time.Duration
 }
 
 // PriorityChanged says that the peer asked for a subflow to be used only when nothing else
@@ -92,6 +94,9 @@ type PriorityChanged struct {
 // Timer says that a time asked for by WakeAt has come.
 type Timer struct{}
 
+// Changed says that the policy has changed from outside, see Watcher.
+type Changed struct{}
+
 func (Established) event()     {}
 func (LocalAddrUp) event()     {}
 func (LocalAddrDown) event()   {}
@@ -101,6 +106,7 @@ func (SubflowUp) event()       {}
 func (SubflowDown) event()     {}
 func (PriorityChanged) event() {}
 func (Timer) event()           {}
+func (Changed) event()         {}
 
 // Action is one of the action types of this package.
 type Action interface{ action() }
@@ -112,6 +118,11 @@ type Open struct {
 	Remote netip.AddrPort
 	// Backup sets the B flag: the peer should use it only when nothing else works.
 	Backup bool
+	// LocalID is the address ID that Local should have in this connection, if it has none yet; 0: the
+	// next free one. When another address has it the subflow is not opened.
+	LocalID uint8
+	// Patience is how long the SYN and its repetitions may stay unanswered, up to 12 s; 0: 12 s.
+	Patience time.Duration
 }
 
 // CloseSubflow ends a subflow.
@@ -125,9 +136,17 @@ type SetBackup struct {
 }
 
 // Announce tells the peer of an address at which it may open subflows (ADD_ADDR, RFC 8684
-// section 3.4.1). Port 0 is not named: the peer takes the one it knows. It is repeated until
-// the peer confirms it, a few times at most.
-type Announce struct{ Addr netip.AddrPort }
+// section 3.4.1). It is repeated until the peer confirms it, a few times at most.
+type Announce struct {
+	// Addr with port 0 names no port: the peer takes the one it knows.
+	Addr netip.AddrPort
+	// Local is the address of the host to which a NAT maps Addr: both have one address ID then, so
+	// that a withdrawal of Local means them. The zero Addr: there is no such NAT.
+	Local netip.Addr
+	// ID is the address ID that it should have in this connection, if it has none yet; 0: the next
+	// free one. When another address has it nothing is announced.
+	ID uint8
+}
 
 // Withdraw tells the peer that addresses are not to be used any more (REMOVE_ADDR, RFC 8684
 // section 3.4.2), and closes the subflows from them. Those that the peer does not know are
@@ -151,6 +170,15 @@ type Manager interface {
 	Name() string
 	// Handle is told what happened and returns what to do, in order.
 	Handle(now time.Time, ev Event) []Action
+}
+
+// Watcher is a Manager whose policy may change from outside while the connection lives.
+type Watcher interface {
+	Manager
+	// Watch is called once, before Established. From then on poke may be called to have Handle told
+	// Changed: from any goroutine, but not from within Handle, nor with a lock held that Handle takes.
+	// stop ends that; poke may be called once more while stop runs.
+	Watch(poke func()) (stop func())
 }
 
 // Factory makes the Manager of a new connection.

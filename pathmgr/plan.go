@@ -8,33 +8,43 @@ import (
 	"time"
 )
 
-// plan returns what has to be done to come from what is to what is wanted: the attempts
+// plan returns what has to be done to come from what is to what is wished for: the attempts
 // that are due, as far as the limit allows, and a wake-up for the next one.
 func (m *mesh) plan(now time.Time) []Action {
+	if !m.active {
+		return nil
+	}
 	var due []*pair
 	var next time.Time
-	for _, r := range m.remotes {
-		for _, l := range m.locals {
-			at := endpoints{l, r.addr}
-			if !m.wanted(at, r) {
-				continue
-			}
-			p := m.pair(at)
-			switch {
-			case p.live() || p.state == pairGivenUp:
-			case p.state == pairWaiting && now.Before(p.retryAt):
-				if next.IsZero() || p.retryAt.Before(next) {
-					next = p.retryAt
-				}
-			default:
-				due = append(due, p)
-			}
+	urgent := !m.anyUp()
+	for _, w := range m.wishes() {
+		if !m.wanted(w) {
+			continue
+		}
+		p := m.pair(w.at(), w.slot)
+		if p.live() || p.state == pairGivenUp {
+			continue
+		}
+		p.wish = w
+		at := p.dueAt(urgent)
+		if first := w.to.since.Add(m.headStart); !w.to.initial && at.Before(first) {
+			at = first
+		}
+		switch {
+		case !now.Before(at):
+			due = append(due, p)
+		case next.IsZero() || at.Before(next):
+			next = at
 		}
 	}
 	var actions []Action
 	for _, p := range m.choose(due, m.limit-m.subflows()) {
-		p.state = pairOpening
-		actions = append(actions, Open{Local: p.at.local, Remote: p.at.remote})
+		p.opening(now)
+		open := Open{Local: p.at.local, Remote: p.at.remote, Backup: p.wish.backup, LocalID: p.wish.localID}
+		if urgent {
+			open.Patience = p.patience()
+		}
+		actions = append(actions, open)
 	}
 	m.forget()
 	if !next.IsZero() && !next.Equal(m.wakeAt) {
@@ -42,6 +52,11 @@ func (m *mesh) plan(now time.Time) []Action {
 		actions = append(actions, WakeAt{At: next})
 	}
 	return actions
+}
+
+// anyUp reports whether a subflow is left.
+func (m *mesh) anyUp() bool {
+	return len(m.others) > 0 || slices.ContainsFunc(m.pairs, func(p *pair) bool { return p.state == pairUp })
 }
 
 // choose returns those of the pairs to open now. Where there is no room for all, addresses
@@ -65,7 +80,7 @@ func (m *mesh) choose(due []*pair, room int) []*pair {
 		}
 	}
 	var chosen []*pair
-	for range room {
+	for range max(room, 0) {
 		best := slices.MinFunc(due, func(a, b *pair) int {
 			use := func(p *pair) int { return busy[p.at.local] + busy[p.at.remote.Addr()] }
 			return cmp.Or(
@@ -91,23 +106,25 @@ func commonPrefix(a, b netip.Addr) int {
 	return 128
 }
 
-// wanted reports whether there should be a subflow between these endpoints. One that the
-// peer opened between the same addresses does as well, and so does one to an address that
-// has the same ID: a NAT makes one address look like two (RFC 8684 section 3.4).
-func (m *mesh) wanted(at endpoints, r remote) bool {
-	if !canReach(at.local, at.remote.Addr()) || slices.Contains(m.refused, at) || slices.Contains(m.locals, at.remote.Addr()) {
+// wanted reports whether a wish makes sense. A subflow that the peer opened between the same
+// addresses does as well, and so does one to an address that has the same ID: a NAT makes one
+// address look like two (RFC 8684 section 3.4).
+func (m *mesh) wanted(w wish) bool {
+	at := w.at()
+	if !slices.Contains(m.locals, w.local) || !WorthTrying(at.local, at.remote.Addr(), m.initial.remote.Addr()) ||
+		slices.Contains(m.refused, at) || slices.Contains(m.locals, at.remote.Addr()) {
 		return false // the last: the peer's address is none of ours
 	}
-	if p := m.find(at); m.misled >= maxMisled && !r.initial && (p == nil || !p.worked) {
+	if p := m.find(at, w.slot); m.misled >= maxMisled && !w.to.initial && (p == nil || !p.worked) {
 		return false
 	}
 	if slices.ContainsFunc(m.others, func(o other) bool {
-		return o.local == at.local && (o.remote == at.remote.Addr() || o.remoteID == r.id)
+		return o.local == at.local && (o.remote == at.remote.Addr() || o.remoteID == w.to.id)
 	}) {
-		return false
+		return w.slot > 0
 	}
 	return !slices.ContainsFunc(m.pairs, func(p *pair) bool {
-		return p.state == pairUp && p.at.local == at.local && p.at.remote.Addr() != at.remote.Addr() && p.remoteID == r.id
+		return p.state == pairUp && p.at.local == at.local && p.at.remote.Addr() != at.remote.Addr() && p.remoteID == w.to.id
 	})
 }
 

@@ -52,7 +52,7 @@ func TestParseFlagsErrors(t *testing.T) {
 		"-dev tun0=10.1.1.2 10.9.0.1 5001":    "no address with prefix length",
 		dev + dev + "10.9.0.1 5001":           "named twice",
 		dev + "-scheduler best 10.9.0.1 5001": "minrtt, roundrobin",
-		dev + "-pathmgr best 10.9.0.1 5001":   "default, none",
+		dev + "-pathmgr best 10.9.0.1 5001":   "default, endpoints",
 		dev + "-timeout -1s 10.9.0.1 5001":    "must not be negative",
 		dev + "-nonsense 10.9.0.1 5001":       "nonsense",
 	} {
