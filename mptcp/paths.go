@@ -59,7 +59,7 @@ func (s *sub) upEvent() pathmgr.SubflowUp {
 // is told nothing: Linux announces its addresses before it sends the first DSS, and
 // checkEstablished makes up for that. c.mu is held.
 func (c *Conn) tell(ev pathmgr.Event) {
-	if !c.established || c.phase != open || c.shared.Mode != subflow.MPTCP {
+	if !c.established || c.phase != open && (c.phase != finished || c.peerKnows) || c.shared.Mode != subflow.MPTCP {
 		return
 	}
 	c.note(ev)
@@ -140,7 +140,7 @@ func (c *Conn) trySubflow(a pathmgr.Open) (*sub, error) {
 // mayJoin returns why a join may not be tried. c.mu is held.
 func (c *Conn) mayJoin(a pathmgr.Open) error {
 	switch {
-	case c.phase != open || c.shared.Mode != subflow.MPTCP || c.singlePath:
+	case c.phase != open && !c.comesBack() || c.shared.Mode != subflow.MPTCP || c.singlePath:
 		return ErrNotMPTCP
 	case c.liveSubs() >= c.host.cfg.MaxSubflows:
 		return ErrTooManySubflows
@@ -149,6 +149,12 @@ func (c *Conn) mayJoin(a pathmgr.Open) error {
 	}
 	_, err := c.localAddr(a.Local, option.AddrID(a.LocalID))
 	return err
+}
+
+// comesBack reports whether the peer may still wait for our last DATA_ACK, and no subflow is left
+// to bring it. The peer cannot come for it if it is a server that opens no subflows.
+func (c *Conn) comesBack() bool {
+	return c.phase == finished && !c.peerKnows && !c.breakAt.IsZero()
 }
 
 // liveSubs counts the subflows that are not over. Joins that the peer has only begun do not

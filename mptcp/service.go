@@ -122,6 +122,7 @@ func (c *Conn) endStream(now time.Time) {
 	c.tx.finTries++
 	c.tx.finAt = now.Add(wait)
 	if c.tx.finTries == loneFins && c.neverAnswered(s) {
+		s.loneFin = true
 		c.act(s.closeWrite)
 	}
 }

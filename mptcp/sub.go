@@ -52,6 +52,7 @@ type sub struct {
 	endedBy     error         // why it has ended; set with down
 	waits       *list.Element // in a list of handshakes that the peer has to complete; Host.mu protects it
 	lastWord    bool          // its FIN carries the last DATA_ACK of the connection
+	loneFin     bool          // its FIN was only to find out whether the peer is plain TCP
 }
 
 // newSub makes a subflow of c; its local address has an ID, or there is room for one more.
@@ -225,6 +226,9 @@ func (c *Conn) subDown(s *sub, err error) {
 		ev := pathmgr.SubflowDown{ID: s.ID, Local: s.Local, Remote: s.Remote, Established: wasUp, Err: err}
 		if s.Sender() != nil {
 			ev.RTT = s.Sender().Snapshot().SRTT
+		}
+		if err == nil && s.loneFin {
+			ev.Err = ErrNoPath // nobody wanted to close it, and it is needed again
 		}
 		var reset *subflow.ResetError
 		if errors.As(err, &reset) && (reset.Remote && reset.Reason != 0 || reset.Reason == option.ReasonMiddlebox) {

@@ -94,16 +94,22 @@ func (f *Subflow) appendFail(opts []byte) []byte {
 
 // Wake is when Tick has something to do; zero: never.
 func (f *Subflow) Wake() time.Time {
-	switch {
-	case f.fail.waiting && (f.unmappedAt.IsZero() || f.fail.at.Before(f.unmappedAt)):
-		return f.fail.at
-	default:
-		return f.unmappedAt
+	at := f.finDue()
+	add := func(t time.Time) {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
 	}
+	add(f.unmappedAt)
+	if f.fail.waiting {
+		add(f.fail.at)
+	}
+	return at
 }
 
-// Tick does what is due: MP_FAIL again, and the end of waiting for an answer or a mapping.
+// Tick does what is due: FIN or MP_FAIL again, and the end of waiting for an answer or a mapping.
 func (f *Subflow) Tick(now time.Time) {
+	f.repeatFin(now)
 	if due(f.unmappedAt, now) {
 		f.unmappedAt = time.Time{}
 		f.Shared.MIB.Add(mib.DSSCorruptionReset)

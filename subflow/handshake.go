@@ -25,6 +25,7 @@ func (f *Subflow) synOut(now time.Time, t packet.TCP) option.Option {
 	f.iss = seq.SSN(t.Seq())
 	if ts, ok := set.Timestamps(); ok {
 		f.learnClock(now, ts.Val)
+		f.synTS = ts.Val
 	}
 	if ws, ok := set.WindowScale(); ok {
 		f.rcvScale = ws

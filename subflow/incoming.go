@@ -116,6 +116,11 @@ func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *opt
 		return false // a pure ACK; it has been told to the sender
 	}
 	f.noteArrived(at, len(payload), fin)
+	if len(payload) == 0 && !fin && f.rcvNxt.Less(at) {
+		// An ACK that has overtaken data or the peer's FIN. The endpoint, once it is closed, would take
+		// what lies before for data that nobody reads any more, and reset.
+		t.SetSeq(uint32(f.rcvNxt))
+	}
 	f.translateIn(t)
 	return true
 }
@@ -129,11 +134,13 @@ func (f *Subflow) noteArrived(at seq.SSN, n int, fin bool) {
 }
 
 // isFourth reports whether a segment shows that the third packet of a join has come. An
-// ACK that answers a SYN that came twice does not: it echoes an older timestamp.
+// ACK that answers a SYN that came twice does not: it echoes an older timestamp. On a path of less
+// than a millisecond that may be the same one: then only what has an option counts, and the third
+// packet is repeated.
 func (f *Subflow) isFourth(set *option.Set, n int) bool {
 	_, dss := set.DSS()
 	ts, ok := set.Timestamps()
-	return n > 0 || dss || !ok || !f.timestamps || int32(ts.Ecr-f.thirdTS) >= 0
+	return n > 0 || dss || !ok || !f.timestamps || f.thirdTS != f.synTS && int32(ts.Ecr-f.thirdTS) >= 0
 }
 
 // sum adds the payload of a segment to the checksums, as far as it was not verified yet. It

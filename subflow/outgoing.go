@@ -75,10 +75,13 @@ func (f *Subflow) ackOut(now time.Time, t packet.TCP) {
 	end := seq.SSN(f.sender.SentEnd())
 	at := f.outSeq(t.Seq(), end)
 	flags := t.Flags()
-	if flags&packet.FlagFIN != 0 && !f.finSent {
-		f.finSent, f.finSeq = true, at
-		f.sender.Finish()
-		f.SetClosing()
+	if flags&packet.FlagFIN != 0 {
+		f.fin.at = now
+		if !f.finSent {
+			f.finSent, f.finSeq = true, at
+			f.sender.Finish()
+			f.SetClosing()
+		}
 	}
 	f.sendAck(now, at, flags)
 	if f.finTaken && !hadFin {

@@ -65,7 +65,7 @@ type Subflow struct {
 	endpointUp                  bool      // the endpoint below has completed its handshake
 	dataAcked                   bool      // our data has been acknowledged by a DATA_ACK here (8684-Q-10)
 	peerAcks                    bool      // the peer's newest segment has a DATA_ACK
-	thirdTS                     uint32    // timestamp of the third packet (joins that we open)
+	synTS, thirdTS              uint32    // timestamps of the newest SYN and of the third packet (joins that we open)
 
 	// Receiving. accounted is how far the bytes that the endpoint accepted have been
 	// handed to the connection by their mappings; it stops at an unmapped byte.
@@ -82,6 +82,7 @@ type Subflow struct {
 	finSeen     bool // peerFin is set
 	finTaken    bool // and the endpoint has accepted it
 	finAcked    bool // the peer has acknowledged our FIN
+	fin         finTimer
 	bytesIn     uint64
 	lastIn      time.Time // of the newest segment from the peer
 	edge        seq.SSN   // right edge of the window that the endpoint below offers

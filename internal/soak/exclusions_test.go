@@ -27,6 +27,10 @@ func (s *scenario) mayLoseSubflows() bool {
 	return !s.strips() && !s.corrupts() && s.paths[0].box != ackProxy
 }
 
+// mayLoseFirstData: where data loses its options and ACKs keep theirs, a client whose first data is late opens
+// other subflows before anyone notices. Then the subflow is reset, and not given up for plain TCP (8684-3.7-05).
+func (s *scenario) mayLoseFirstData() bool { return len(s.paths) == 1 && len(s.servers) == 0 }
+
 // mayTranslate: the NAT has no IPv6, and where packets are damaged one judge sees them with
 // both addresses.
 func (s *scenario) mayTranslate() bool { return !s.v6 && !s.dual && !s.corrupts() }

@@ -49,6 +49,19 @@ var harshRegressions = []regression{
 	// waited for the third packet and did not answer: the client gave up a good path.
 	{2478, "a probe that meets a half-open connection"},
 	{2644, "a probe that meets a half-open connection"},
+	// The client had its last DATA_ACK under way when its device went away. It waited for the server to come for
+	// it; servers open no subflows.
+	{3457, "a client that does not come back for the server's last confirmation"},
+	// An ACK overtook the FIN before it. The closed endpoint took the gap for data, and reset.
+	{7414, "a reset because an ACK has overtaken a FIN"},
+	// The endpoint waited for 39 s before it repeated a lost FIN: its SYN had been repeated, and that was the round
+	// trip that it had measured.
+	{11053, "a lost FIN that is not repeated"},
+	// A client asked by a FIN whether its silent server speaks MPTCP at all. It did, and the only subflow was closed.
+	{13356, "a lone FIN that costs the only subflow"},
+	// The answer to a SYN that came twice was taken for the fourth packet: it echoed the millisecond in which the
+	// third one was sent, too.
+	{15906, "data on a join before its third packet has come"},
 }
 
 func TestRegressions(t *testing.T) {

@@ -146,6 +146,9 @@ func TestSeed(t *testing.T) {
 // all that was sent: bytes and mappings never change, and what is DATA_ACKed was received.
 func TestSeeds(t *testing.T) { playSeeds(t, newScenario) }
 
+// TestHarshSeeds is TestSeeds on worse networks.
+func TestHarshSeeds(t *testing.T) { playSeeds(t, harshScenario) }
+
 func playSeeds(t *testing.T, scenarioOf func(seed uint64) *scenario) {
 	n := uint64(300)
 	switch {

@@ -92,6 +92,7 @@ type subflow struct {
 	joined tokenOwner // named by the token of a join
 	nonce  [2][]byte
 	isn    [2]uint32
+	before *subflow // had the same ports; what comes is of it until the new SYN is answered
 	dir    [2]direction
 
 	askChecksum [2]bool // MP_CAPABLE, flag A of SYN and SYN/ACK
@@ -153,8 +154,11 @@ func (c *Checker) Add(at time.Duration, where string, b []byte) {
 	if f == nil {
 		return
 	}
-	if s.flags&flagSYN != 0 {
-		f.isn[1] = s.seq
+	switch {
+	case s.flags&flagSYN != 0:
+		f.isn[1], f.before = s.seq, nil
+	case f.before != nil:
+		f = f.before
 	}
 	for _, o := range s.mptcp {
 		c.option(f, d, &s, o)
@@ -187,14 +191,18 @@ func (c *Checker) Finish() {
 
 // syn begins a subflow, or notes that the SYN came again.
 func (c *Checker) syn(s *segment) {
-	if old := c.subflows[s.flow]; old != nil && old.isn[0] == s.seq {
+	old := c.subflows[s.flow]
+	if old != nil && old.isn[0] == s.seq {
 		return
 	}
 	delete(c.subflows, s.flow)
+	if old != nil && old.before != nil {
+		old = old.before // what came between was never answered
+	}
 	if len(s.mptcp) == 0 || len(c.subflows) >= maxSubflows {
 		return
 	}
-	f := &subflow{isn: [2]uint32{s.seq, 0}}
+	f := &subflow{isn: [2]uint32{s.seq, 0}, before: old}
 	for _, o := range s.mptcp {
 		switch subtype(o) {
 		case subCapable:
