@@ -1,7 +1,10 @@
 // Package pathmgr decides which subflows a connection has: it is given events and
 // answers with actions.
 //
-// A Manager is pure policy, without I/O, clock, goroutine or lock.
+// A Manager is pure policy, without I/O, clock, goroutine or lock. Those of this package are there by
+// name, see ByName, and by Factory: Default, Fullmesh, Backup, NDiffPorts, WithEndpoints, Manual, None. But
+// for the last two they share one engine (mesh.go): a manager says which subflows there should be, given
+// the addresses of both ends, and the engine opens what is missing and tries again what was lost.
 package pathmgr
 
 import (
