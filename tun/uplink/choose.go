@@ -26,7 +26,7 @@ type link struct {
 	// up: it is switched on and has carrier.
 	up  bool
 	mtu int
-	// addrs are those of global scope, for good or as long as the network has them, sorted.
+	// addrs are those of global scope that stay, sorted.
 	addrs []netip.Prefix
 	// routes are those of the main table through it, sorted.
 	routes []route

@@ -34,7 +34,7 @@ func laptop() *snapshot {
 }
 
 func cidr(s string) netip.Prefix { return netip.MustParsePrefix(s) }
-func addr(s string) netip.Addr  { return netip.MustParseAddr(s) }
+func addr(s string) netip.Addr   { return netip.MustParseAddr(s) }
 
 func prefixes(list ...string) (all []netip.Prefix) {
 	for _, s := range list {

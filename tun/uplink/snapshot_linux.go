@@ -48,6 +48,8 @@ func (k *kernel) snapshot() (*snapshot, error) {
 	}
 	for _, a := range addrs {
 		p, ok := prefix(a.IPNet)
+		// Neither addresses that pass nor an IPv4 subnet's further ones (IFA_F_SECONDARY is
+		// IFA_F_TEMPORARY), which masquerading does not use.
 		const passing = unix.IFA_F_TENTATIVE | unix.IFA_F_DADFAILED | unix.IFA_F_TEMPORARY | unix.IFA_F_DEPRECATED
 		if l := byIndex[a.LinkIndex]; l != nil && ok && a.Scope == int(netlink.SCOPE_UNIVERSE) && a.Flags&passing == 0 {
 			l.addrs = append(l.addrs, p)

@@ -94,7 +94,8 @@ func (u *Uplinks) Names() []string {
 }
 
 // Close removes the devices from the host and undoes everything. Connections that are to end in
-// order have to end before. It returns what could not be undone.
+// order have to end before, and the host is closed afterwards: devices that it has closed are made
+// anew. It returns what could not be undone.
 func (u *Uplinks) Close() error {
 	u.closing.Do(func() { close(u.stop) })
 	<-u.stopped
