@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/gomptcp/gomptcp/mptcp"
 	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/scheduler"
+	"github.com/gomptcp/gomptcp/tun/uplink"
 )
 
 const usage = `usage: mpcat [flags] HOST PORT
@@ -34,6 +36,16 @@ run
 
     mpcat -dev wifi=10.1.1.2/24 -dev lte=10.1.2.2/24 10.9.0.1 5001 <file
 
+With -uplinks, which is for Linux and root, mpcat does all that itself for the
+machine's own uplinks: it makes the devices, and routes and masquerades what comes
+from them; it follows the uplinks as they come and go, and undoes everything in the
+end. Over everything that has a default route:
+
+    mpcat -uplinks auto example.org 5001 <file
+
+To see first what it would do to the system, add -dry-run. With -l the uplinks'
+PORT is forwarded to mpcat; HOST is then 0.0.0.0 or ::.
+
 Exit status: 0 when all was delivered and confirmed by the peer, 1 when not, 2 for
 a wrong command line.
 
@@ -44,7 +56,10 @@ Flags:
 type config struct {
 	listen   bool
 	address  string // HOST and PORT, joined
+	port     uint16
 	devices  []deviceFlag
+	uplinks  []string // names and patterns
+	dryRun   bool
 	sched    scheduler.Factory
 	pathmgr  pathmgr.Factory
 	checksum bool
@@ -73,6 +88,9 @@ func parseFlags(args []string, out io.Writer) (*config, error) {
 	fs.BoolVar(&cfg.listen, "l", false, "listen at HOST and serve one connection")
 	fs.Func("dev", "`NAME=ADDR/LEN[,ADDR6/LEN]`: a path's device and our addresses behind it; repeat it for more paths",
 		func(s string) error { return cfg.addDevice(s) })
+	fs.Func("uplinks", "use the machine's `UPLINKS` as paths: auto, or names and patterns of interfaces such as eth0,wl*",
+		func(s string) error { cfg.uplinks = append(cfg.uplinks, strings.Split(s, ",")...); return nil })
+	fs.BoolVar(&cfg.dryRun, "dry-run", false, "only print what -uplinks would do, as commands of ip, nft and sysctl")
 	schedName := fs.String("scheduler", "minrtt", "packet scheduler: "+strings.Join(scheduler.Names(), ", "))
 	pmName := fs.String("pathmgr", "default", "path manager: "+strings.Join(pathmgr.Names(), ", "))
 	fs.BoolVar(&cfg.checksum, "checksum", false, "ask for DSS checksums")
@@ -94,8 +112,16 @@ func parseFlags(args []string, out io.Writer) (*config, error) {
 		return nil, fmt.Errorf("want HOST and PORT after the flags, got %q; mpcat -h explains", fs.Args())
 	}
 	cfg.address = net.JoinHostPort(fs.Arg(0), fs.Arg(1))
-	if len(cfg.devices) == 0 {
-		return nil, errors.New("no -dev: name at least one device and our address behind it, for example -dev tun0=10.1.1.2/24")
+	port, err := net.LookupPort("tcp", fs.Arg(1))
+	if err != nil {
+		return nil, fmt.Errorf("PORT: %w", err)
+	}
+	cfg.port = uint16(port)
+	if len(cfg.devices) == 0 && len(cfg.uplinks) == 0 {
+		return nil, errors.New("no -dev and no -uplinks: say -uplinks auto, or name a device and our address behind it, for example -dev tun0=10.1.1.2/24")
+	}
+	if cfg.dryRun && len(cfg.uplinks) == 0 {
+		return nil, errors.New("-dry-run is about -uplinks, and there are none")
 	}
 	if cfg.timeout < 0 {
 		return nil, fmt.Errorf("-timeout %v: must not be negative", cfg.timeout)
@@ -115,6 +141,23 @@ func (cfg *config) logf(format string, args ...any) {
 	if cfg.verbose {
 		fmt.Fprintf(cfg.logTo, "mpcat: "+format+"\n", args...)
 	}
+}
+
+// logger is for -v; without it there is none.
+func (cfg *config) logger() *slog.Logger {
+	if !cfg.verbose {
+		return nil
+	}
+	return slog.New(slog.NewTextHandler(cfg.logTo, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// uplinkConfig is for -uplinks. A server's port is forwarded.
+func (cfg *config) uplinkConfig(host uplink.Host, dryRun io.Writer) uplink.Config {
+	u := uplink.Config{Match: cfg.uplinks, Host: host, DryRun: dryRun, Logger: cfg.logger()}
+	if cfg.listen {
+		u.Forward = []uplink.Forward{{Port: cfg.port}}
+	}
+	return u
 }
 
 // addDevice parses NAME=ADDR/LEN[,ADDR6/LEN].

@@ -25,6 +25,7 @@ func TestParseFlags(t *testing.T) {
 	require.Equal(t, "roundrobin", cfg.sched().Name())
 	require.Equal(t, "none", cfg.pathmgr().Name())
 	require.True(t, cfg.checksum)
+	require.Empty(t, cfg.uplinks)
 	require.Equal(t, "c.pcapng", cfg.pcap)
 	require.Equal(t, "s.json", cfg.stats)
 	require.Equal(t, 30*time.Second, cfg.timeout)
@@ -40,6 +41,14 @@ func TestParseFlagsDefaults(t *testing.T) {
 	require.Zero(t, cfg.timeout)
 }
 
+func TestParseFlagsUplinks(t *testing.T) {
+	cfg, err := parseFlags(strings.Fields("-uplinks eth0,wl* -uplinks usb0 -dry-run example.org 5001"), io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, []string{"eth0", "wl*", "usb0"}, cfg.uplinks)
+	require.True(t, cfg.dryRun)
+	require.Empty(t, cfg.devices)
+}
+
 // A wrong command line is answered with what is wrong and what to write instead.
 func TestParseFlagsErrors(t *testing.T) {
 	const dev = "-dev tun0=10.1.1.2/24 "
@@ -47,6 +56,7 @@ func TestParseFlagsErrors(t *testing.T) {
 		dev + "10.9.0.1":                      "want HOST and PORT",
 		dev + "10.9.0.1 1 2":                  "want HOST and PORT",
 		"10.9.0.1 5001":                       "no -dev",
+		dev + "-dry-run 10.9.0.1 5001":        "about -uplinks",
 		"-dev tun0 10.9.0.1 5001":             "want NAME=ADDR/LEN",
 		"-dev =10.1.1.2/24 10.9.0.1 5001":     "want NAME=ADDR/LEN",
 		"-dev tun0=10.1.1.2 10.9.0.1 5001":    "no address with prefix length",
@@ -66,7 +76,7 @@ func TestHelpShowsAnExampleAndEveryFlag(t *testing.T) {
 	_, err := parseFlags([]string{"-h"}, &out)
 	require.ErrorIs(t, err, flag.ErrHelp)
 	for _, want := range []string{"mpcat -dev wifi=10.1.1.2/24 -dev lte=10.1.2.2/24 10.9.0.1 5001 <file",
-		"-l", "-dev NAME=ADDR/LEN", "-scheduler", "-pathmgr", "-checksum", "-pcap FILE", "-stats FILE", "-timeout"} {
+		"-l", "-dev NAME=ADDR/LEN", "-scheduler", "-pathmgr", "mpcat -uplinks auto example.org 5001 <file", "-uplinks UPLINKS", "-dry-run", "-checksum", "-pcap FILE", "-stats FILE", "-timeout"} {
 		require.Contains(t, out.String(), want)
 	}
 }

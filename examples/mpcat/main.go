@@ -3,6 +3,10 @@
 //
 //	mpcat -dev wifi=10.1.1.2/24 -dev lte=10.1.2.2/24 10.9.0.1 5001 <file
 //
+// On Linux it makes the devices itself, for the machine's own uplinks:
+//
+//	mpcat -uplinks auto example.org 5001 <file
+//
 // Run mpcat -h for all flags.
 package main
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gomptcp/gomptcp/mptcp"
 	"github.com/gomptcp/gomptcp/tun"
+	"github.com/gomptcp/gomptcp/tun/uplink"
 )
 
 // defaultConnectTimeout bounds connecting when there is no -timeout.
@@ -17,8 +18,12 @@ const defaultConnectTimeout = time.Minute
 
 // run does what the command line says: it opens the devices with open, connects or
 // accepts, copies both ways, and waits until the peer has confirmed everything. A nil
-// error means that all was delivered. Cancelling ctx aborts the connection.
+// error means that all was delivered, or shown for -dry-run. Cancelling ctx aborts the connection.
 func run(ctx context.Context, cfg *config, stdin io.Reader, stdout io.Writer, open func(name string) (tun.Device, error)) (err error) {
+	if cfg.dryRun {
+		_, err := uplink.New(cfg.uplinkConfig(nil, stdout))
+		return err
+	}
 	st := &station{}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	if err := st.open(cfg, open); err != nil {

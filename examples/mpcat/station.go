@@ -3,17 +3,20 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
+	"net/netip"
+	"strings"
 
 	"github.com/gomptcp/gomptcp/mptcp"
 	"github.com/gomptcp/gomptcp/tun"
 	"github.com/gomptcp/gomptcp/tun/pcap"
+	"github.com/gomptcp/gomptcp/tun/uplink"
 )
 
 // station is the host with its devices and their capture. What is nil is not open.
 type station struct {
 	host    *mptcp.Host
 	devices []tun.Device
+	uplinks *uplink.Uplinks
 	capture *pcap.Writer
 }
 
@@ -22,9 +25,7 @@ type station struct {
 func (st *station) open(cfg *config, open func(name string) (tun.Device, error)) (err error) {
 	hostConfig := cfg.host
 	hostConfig.Scheduler, hostConfig.PathManager, hostConfig.Checksum = cfg.sched, cfg.pathmgr, cfg.checksum
-	if cfg.verbose {
-		hostConfig.Logger = slog.New(slog.NewTextHandler(cfg.logTo, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
+	hostConfig.Logger = cfg.logger()
 	if st.host, err = mptcp.NewHost(&hostConfig); err != nil {
 		return err
 	}
@@ -39,21 +40,42 @@ func (st *station) open(cfg *config, open func(name string) (tun.Device, error))
 			return fmt.Errorf("-dev %s: %w", d.name, err)
 		}
 		st.devices = append(st.devices, dev)
-		if st.capture != nil {
-			if dev, err = st.capture.Wrap(dev); err != nil {
-				return fmt.Errorf("-pcap: %w", err)
-			}
-		}
-		if err := st.host.AddDevice(dev, d.addrs...); err != nil {
+		if err := st.AddDevice(dev, d.addrs...); err != nil {
 			return fmt.Errorf("-dev %s: %w", d.name, err)
 		}
+	}
+	if len(cfg.uplinks) == 0 {
+		return nil
+	}
+	if st.uplinks, err = uplink.New(cfg.uplinkConfig(st, nil)); err != nil {
+		return fmt.Errorf("-uplinks: %w", err)
+	}
+	if len(st.uplinks.Names()) == 0 && len(cfg.devices) == 0 {
+		return fmt.Errorf("-uplinks: no interface of %s is up with carrier, an address and a route; see ip addr and ip route", strings.Join(cfg.uplinks, ","))
 	}
 	return nil
 }
 
-// Close closes the host, then its devices, then the capture.
+// AddDevice gives the host a device, with the capture in between. With RemoveDevice it makes
+// an uplink.Host of the station.
+func (st *station) AddDevice(dev tun.Device, addrs ...netip.Prefix) (err error) {
+	if st.capture != nil {
+		if dev, err = st.capture.Wrap(dev); err != nil {
+			return fmt.Errorf("-pcap: %w", err)
+		}
+	}
+	return st.host.AddDevice(dev, addrs...)
+}
+
+// RemoveDevice takes a device from the host.
+func (st *station) RemoveDevice(name string) error { return st.host.RemoveDevice(name) }
+
+// Close gives up the uplinks, and closes the host, then its devices, then the capture.
 func (st *station) Close() error {
 	var errs []error
+	if st.uplinks != nil {
+		errs = append(errs, st.uplinks.Close())
+	}
 	if st.host != nil {
 		errs = append(errs, st.host.Close())
 	}
