@@ -1,0 +1,595 @@
+//go:build linux
+
+package interop
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/gomptcp/gomptcp/tun"
+	"github.com/gomptcp/gomptcp/tun/uplink"
+)
+
+// home is a client with two uplinks to a router, behind which there is a server:
+//
+//	client up1 192.168.1.2 fd00:a:1::2 -- r1 192.168.1.1 router   out 10.9.0.2 fd00:9::2 -- 10.9.0.1 fd00:9::1 server
+//	       up2 192.168.2.2 fd00:a:2::2 -- r2 192.168.2.1
+//
+// The client has rules, routes and tables of its own that look much like the library's.
+type home struct {
+	client, router, server *Namespace
+	before                 string // the client's dump
+}
+
+const (
+	serverAddr4 = "10.9.0.1"
+	serverAddr6 = "fd00:9::1"
+)
+
+func newHome(t *testing.T) *home {
+	Require(t)
+	if _, err := exec.LookPath("nft"); err != nil {
+		if Required() {
+			t.Fatal("INTEROP_REQUIRED=1, but there is no nft")
+		}
+		t.Skip("there is no nft (apt install nftables), to look at the tables with")
+	}
+	h := &home{client: NewNamespace(t), router: NewNamespace(t), server: NewNamespace(t)}
+	for i := 1; i <= 2; i++ {
+		up, r := fmt.Sprint("up", i), fmt.Sprint("r", i)
+		require.NoError(t, ip("-n", h.client.name, "link", "add", up, "type", "veth", "peer", "name", r, "netns", h.router.name))
+		h.router.SetAddresses(t, r, cidr("192.168.%d.1/24", i), cidr("fd00:a:%d::1/64", i))
+		h.client.SetAddresses(t, up, cidr("192.168.%d.2/24", i), cidr("fd00:a:%d::2/64", i))
+		h.routes(t, i)
+	}
+	require.NoError(t, ip("-n", h.router.name, "link", "add", "out", "type", "veth", "peer", "name", "eth0", "netns", h.server.name))
+	h.router.SetAddresses(t, "out", cidr("10.9.0.2/24"), cidr("fd00:9::2/64"))
+	h.server.SetAddresses(t, "eth0", cidr("10.9.0.1/24"), cidr("fd00:9::1/64"))
+	h.server.IP(t, "route add default via 10.9.0.2\nroute add default via fd00:9::2\nmptcp limits set subflow 4")
+	h.router.Sysctl(t, "net/ipv6/conf/all/keep_addr_on_down", "1")
+	h.router.Sysctl(t, "net/ipv4/ip_forward", "1")
+	h.router.Sysctl(t, "net/ipv6/conf/all/forwarding", "1")
+	// Reverse path filtering does not mind the library.
+	h.client.Sysctl(t, "net/ipv4/conf/all/rp_filter", "1")
+	h.client.run(t, `
+		ip rule add pref 2130 from 198.51.100.1 lookup 213000
+		ip -6 rule add pref 2131 from 2001:db8::1 lookup 213001
+		ip rule add pref 9000 from 198.51.100.2 lookup 9000 protocol 213
+		ip route add 198.51.100.0/24 dev lo table 213000 proto static
+		ip route add 198.51.100.0/24 dev lo table 9000 proto 213
+		nft add table ip gomptcp
+		nft add table ip gomptcp0a
+		nft add table inet gomptcp0
+		nft add table inet fw
+		nft 'add chain inet fw passing { type filter hook forward priority 0; policy accept; }'
+		nft 'add chain ip gomptcp post { type nat hook postrouting priority 100; }'
+		nft 'add rule ip gomptcp post ip saddr 198.51.100.0/24 masquerade'`)
+	h.before = h.dump(t)
+	return h
+}
+
+func cidr(format string, args ...any) netip.Prefix {
+	return netip.MustParsePrefix(fmt.Sprintf(format, args...))
+}
+
+// routes gives the client the default routes of an uplink, as DHCP does.
+func (h *home) routes(t *testing.T, i int) {
+	h.client.IP(t, fmt.Sprintf("route add default via 192.168.%d.1 dev up%d metric %d\nroute add default via fd00:a:%d::1 dev up%d metric %d",
+		i, i, 100*i, i, i, 100*i))
+}
+
+// run carries out a shell script in the namespace and returns what it printed.
+func (ns *Namespace) run(t testing.TB, script string) string {
+	t.Helper()
+	out, err := exec.Command("ip", "netns", "exec", ns.name, "sh", "-ec", script).CombinedOutput()
+	require.NoError(t, err, "%s\n%s", script, out)
+	return string(out)
+}
+
+// dump is all of the client that the library could change.
+func (h *home) dump(t *testing.T) string {
+	return h.client.run(t, `
+		ip rule; ip -6 rule; nft list ruleset
+		ip route show table all; ip -6 route show table all
+		ip -o link | sed 's/^[0-9]*: //; s/[@:<].*//'
+		cd /proc/sys/net; grep . ipv?/conf/*/*forwarding ipv6/conf/*/accept_ra ipv4/ip_forward`)
+}
+
+// requireUndone waits until nothing of the library's is left and nothing else has changed. The
+// kernel removes some IPv6 routes a little later.
+func (h *home) requireUndone(t *testing.T) {
+	t.Helper()
+	for range 50 {
+		if h.dump(t) == h.before {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	require.Equal(t, h.before, h.dump(t))
+}
+
+// carrier switches that of an uplink, at the router's end.
+func (h *home) carrier(t *testing.T, i int, up bool) {
+	state := "down"
+	if up {
+		state = "up"
+	}
+	h.router.IP(t, fmt.Sprintf("link set r%d %s", i, state))
+}
+
+// recorder is an uplink.Host that only takes notes.
+type recorder struct {
+	mu     sync.Mutex
+	now    map[string]tun.Device
+	addrs  map[string][]netip.Prefix
+	events chan event
+}
+
+type event struct {
+	what string // "add" or "remove"
+	name string
+	at   time.Time
+}
+
+func newRecorder() *recorder {
+	return &recorder{now: map[string]tun.Device{}, addrs: map[string][]netip.Prefix{}, events: make(chan event, 100)}
+}
+
+func (r *recorder) AddDevice(dev tun.Device, addrs ...netip.Prefix) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.now[dev.Name()], r.addrs[dev.Name()] = dev, addrs
+	r.events <- event{"add", dev.Name(), time.Now()}
+	return nil
+}
+
+func (r *recorder) RemoveDevice(name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	dev := r.now[name]
+	if dev == nil {
+		return errors.New("no such device")
+	}
+	delete(r.now, name)
+	r.events <- event{"remove", name, time.Now()}
+	return dev.Close()
+}
+
+// next is the next event.
+func (r *recorder) next(t *testing.T, what string) event {
+	t.Helper()
+	select {
+	case e := <-r.events:
+		require.Equal(t, what, e.what)
+		return e
+	case <-time.After(5 * time.Second):
+		require.FailNow(t, "no event", "waiting for %s", what)
+		return event{}
+	}
+}
+
+func (r *recorder) requireQuiet(t *testing.T) {
+	t.Helper()
+	time.Sleep(50 * time.Millisecond)
+	require.Empty(t, r.events)
+}
+
+// open opens the client's uplinks.
+func (h *home) open(t *testing.T, cfg uplink.Config) *uplink.Uplinks {
+	t.Helper()
+	var u *uplink.Uplinks
+	require.NoError(t, h.client.Do(func() (err error) {
+		u, err = uplink.New(cfg)
+		return err
+	}))
+	t.Cleanup(func() { u.Close() })
+	return u
+}
+
+// What the dry run prints does the same, and undoes it, as a shell script.
+func TestUplinkDryRunIsWhatIsDone(t *testing.T) {
+	h := newHome(t)
+	forward := []uplink.Forward{{Port: 443}, {Port: 80, To: 8080}}
+	var text bytes.Buffer
+	h.open(t, uplink.Config{Match: []string{"auto"}, Forward: forward, DryRun: &text})
+	require.Equal(t, h.before, h.dump(t), "a dry run does nothing")
+
+	tables := func() string {
+		return h.client.run(t, `ip rule; ip -6 rule; nft list ruleset | sed 's/counter packets 0 bytes 0/counter/'
+			for n in 0 1; do ip route show table 21300$n; ip -6 route show table 21300$n; ip address show gomptcp$n | grep -v 'scope link' | grep inet; done
+			grep . /proc/sys/net/ipv?/conf/*/*forwarding`)
+	}
+	var do, undo string
+	lines := &do
+	for line := range strings.Lines(text.String()) {
+		switch {
+		case strings.HasPrefix(line, "# uplink"):
+			lines = &do
+		case strings.HasPrefix(line, "# undone by"):
+			lines = &undo
+		default:
+			*lines += line
+		}
+	}
+	h.client.run(t, do)
+	byHand := tables()
+	h.client.run(t, undo)
+	h.requireUndone(t)
+
+	u := h.open(t, uplink.Config{Match: []string{"auto"}, Forward: forward, Host: newRecorder()})
+	require.Equal(t, byHand, tables())
+	require.NoError(t, u.Close())
+	h.requireUndone(t)
+}
+
+// Carrier, addresses and default routes that go and come become events at once.
+func TestUplinkFollows(t *testing.T) {
+	h := newHome(t)
+	host := newRecorder()
+	u := h.open(t, uplink.Config{Match: []string{"auto"}, Host: host})
+	require.Equal(t, []string{"up1", "up2"}, u.Names())
+	require.Equal(t, "gomptcp0", host.next(t, "add").name)
+	require.Equal(t, "gomptcp1", host.next(t, "add").name)
+	require.Equal(t, []netip.Prefix{cidr("10.213.0.2/32"), cidr("fd67:6d70:7463::2/128")}, host.addrs["gomptcp0"])
+
+	// The time counts from the kernel's first notification, which may come late itself, and the
+	// best of several: the machine may be busy.
+	told := h.monitor(t)
+	best := map[string]time.Duration{}
+	for range 4 {
+		for _, c := range []struct {
+			name    string
+			down    func()
+			up      func()
+			renewed bool // the device is removed and added at once
+		}{
+			{name: "carrier", down: func() { h.carrier(t, 1, false) }, up: func() { h.carrier(t, 1, true) }},
+			{name: "default route", down: func() { h.client.run(t, "ip route del default dev up2; ip -6 route del default dev up2") }, up: func() { h.routes(t, 2) }},
+			{name: "address", renewed: true, down: func() { h.client.IP(t, "address add 192.168.77.2/24 dev up1") },
+				up: func() { h.client.IP(t, "address del 192.168.77.2/24 dev up1") }},
+		} {
+			measure := func(what string, change func(), events ...string) {
+				told.Store(0)
+				change()
+				first := host.next(t, events[0])
+				for _, e := range events[1:] {
+					host.next(t, e)
+				}
+				name := c.name + " " + what
+				if d := first.at.Sub(time.UnixMicro(told.Load())); best[name] == 0 || d < best[name] {
+					best[name] = d
+				}
+				host.settle()
+			}
+			if c.renewed {
+				measure("new", c.down, "remove", "add")
+				measure("gone", c.up, "remove", "add")
+				continue
+			}
+			measure("down", c.down, "remove")
+			measure("up", c.up, "add")
+		}
+	}
+	for name, d := range best {
+		t.Logf("%s: event after %v", name, d)
+		require.Less(t, d, 50*time.Millisecond, name)
+	}
+
+	// What concerns nobody changes nothing.
+	h.client.run(t, "ip link add other type veth peer name rehto; ip link set other up; ip link set rehto up; ip link del other")
+	host.requireQuiet(t)
+
+	h.client.IP(t, "link del gomptcp1")
+	host.next(t, "remove")
+	host.next(t, "add")
+	require.NoError(t, u.Close())
+	require.Empty(t, host.now)
+	require.NoError(t, u.Close(), "again")
+	h.requireUndone(t)
+}
+
+// monitor returns when the kernel has told of a change of the client's network: in microseconds
+// of Unix time, since it was last set to 0.
+func (h *home) monitor(t *testing.T) *atomic.Int64 {
+	var socket *nl.NetlinkSocket
+	require.NoError(t, h.client.Do(func() (err error) {
+		socket, err = nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
+		return err
+	}))
+	t.Cleanup(socket.Close)
+	var told atomic.Int64
+	go func() {
+		for {
+			if _, _, err := socket.Receive(); err != nil {
+				return
+			}
+			told.CompareAndSwap(0, time.Now().UnixMicro())
+		}
+	}()
+	return &told
+}
+
+// settle lets changes that come in two parts, one for each family, have their events.
+func (r *recorder) settle() {
+	for {
+		select {
+		case <-r.events:
+		case <-time.After(60 * time.Millisecond):
+			return
+		}
+	}
+}
+
+// Who has a firewall that drops forwarded packets is told.
+func TestUplinkWarnsOfFirewalls(t *testing.T) {
+	h := newHome(t)
+	h.client.run(t, "nft 'add chain inet fw strict { type filter hook forward priority 0; policy drop; }'")
+	h.before = h.dump(t)
+	var log bytes.Buffer
+	u := h.open(t, uplink.Config{Match: []string{"none*"}, Host: newRecorder(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	require.Empty(t, u.Names())
+	require.NoError(t, u.Close())
+	require.Contains(t, log.String(), "a firewall drops forwarded packets")
+	require.Contains(t, log.String(), "fw strict")
+	h.requireUndone(t)
+}
+
+// Two owners share an uplink: the last one restores what the first has changed.
+func TestUplinkTwoOwners(t *testing.T) {
+	h := newHome(t)
+	first := h.open(t, uplink.Config{Match: []string{"up1"}, Host: newRecorder()})
+	second := h.open(t, uplink.Config{Match: []string{"up*"}, Host: newRecorder()})
+	require.Equal(t, []string{"up1"}, first.Names())
+	require.Equal(t, []string{"up1", "up2"}, second.Names())
+	forwarding := func() string { return h.client.run(t, "cat /proc/sys/net/ipv4/conf/up1/forwarding") }
+	require.Equal(t, "1\n", forwarding())
+	require.NoError(t, first.Close())
+	require.Equal(t, "1\n", forwarding())
+	require.NoError(t, second.Close())
+	h.requireUndone(t)
+}
+
+// mpcat is the example program, built for this test.
+func mpcat(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "mpcat")
+	out, err := exec.Command("go", "build", "-o", name, "../../examples/mpcat").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return name
+}
+
+// start starts a program in the namespace, which is killed when the test ends.
+func (ns *Namespace) start(t *testing.T, name string, args ...string) (cmd *exec.Cmd, stdin io.WriteCloser, out, log *record) {
+	t.Helper()
+	cmd = exec.Command("ip", append([]string{"netns", "exec", ns.name, name}, args...)...)
+	out, log = &record{}, &record{}
+	cmd.Stdout, cmd.Stderr = out, log
+	var err error
+	stdin, err = cmd.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Log(log)
+		}
+	})
+	return cmd, stdin, out, log
+}
+
+// record is what a program writes.
+type record struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (r *record) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.text = append(r.text, b...)
+	return len(b), nil
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return string(r.text)
+}
+
+// sink counts and digests what a server gets on one connection, and answers with the digest.
+type sink struct {
+	got  atomic.Int64
+	done chan [sha256.Size]byte
+}
+
+func (ns *Namespace) sink(t *testing.T, address string) *sink {
+	s := &sink{done: make(chan [sha256.Size]byte, 1)}
+	l := ns.Listen(t, address, true)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		sum := sha256.New()
+		_, _ = io.Copy(sum, io.TeeReader(c, counter{&s.got}))
+		s.done <- [sha256.Size]byte(sum.Sum(nil))
+		_, _ = c.Write([]byte("thanks"))
+	}()
+	return s
+}
+
+type counter struct{ n *atomic.Int64 }
+
+func (c counter) Write(b []byte) (int, error) {
+	c.n.Add(int64(len(b)))
+	return len(b), nil
+}
+
+// statsOf reads mpcat's statistics.
+func statsOf(t *testing.T, file string) (mptcp bool, sentBy map[string]int64) {
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var stats struct {
+		MPTCP    bool `json:"mptcp"`
+		Subflows []struct {
+			Device    string `json:"device"`
+			BytesSent int64  `json:"bytes_sent"`
+		} `json:"subflows"`
+	}
+	require.NoError(t, json.Unmarshal(b, &stats))
+	sentBy = map[string]int64{}
+	for _, s := range stats.Subflows {
+		sentBy[s.Device] += s.BytesSent
+	}
+	return stats.MPTCP, sentBy
+}
+
+// A user's command sends over both uplinks; one loses its carrier in the middle and gets it
+// back; in the end nothing is left.
+func TestUplinkTransfer(t *testing.T) {
+	program := mpcat(t)
+	for name, address := range map[string]string{"IPv4": serverAddr4, "IPv6": serverAddr6} {
+		t.Run(name, func(t *testing.T) {
+			h := newHome(t)
+			s := h.server.sink(t, net.JoinHostPort(address, "5001"))
+			stats := filepath.Join(t.TempDir(), "stats.json")
+			cmd, stdin, out, _ := h.client.start(t, program, "-v", "-uplinks", "auto", "-scheduler", "roundrobin", "-timeout", "20s", "-stats", stats, address, "5001")
+			sent, sum := int64(0), sha256.New()
+			random := rand.NewChaCha8([32]byte{1})
+			// send sends some and waits until the server has it.
+			send := func(n int64) {
+				t.Helper()
+				_, err := io.CopyN(io.MultiWriter(stdin, sum), random, n)
+				require.NoError(t, err)
+				sent += n
+				require.Eventually(t, func() bool { return s.got.Load() == sent }, patience, time.Millisecond)
+			}
+			carried := func(i int) int64 {
+				var n int64
+				_, err := fmt.Sscan(h.client.run(t, fmt.Sprintf("cat /sys/class/net/up%d/statistics/tx_bytes", i)), &n)
+				require.NoError(t, err)
+				return n
+			}
+			// untilUsed sends until an uplink carries some of it.
+			untilUsed := func(i int) {
+				t.Helper()
+				before := carried(i)
+				require.Eventually(t, func() bool { send(100e3); return carried(i)-before > 200e3 }, patience, time.Millisecond, "uplink %d is used", i)
+			}
+			send(1e6)
+			untilUsed(1)
+			untilUsed(2)
+			h.carrier(t, 1, false)
+			send(2e6)
+			h.carrier(t, 1, true)
+			untilUsed(1)
+			send(1e6)
+			require.NoError(t, stdin.Close())
+			require.NoError(t, cmd.Wait())
+			require.Equal(t, "thanks", out.String())
+			require.Equal(t, [sha256.Size]byte(sum.Sum(nil)), <-s.done)
+
+			isMPTCP, sentBy := statsOf(t, stats)
+			require.True(t, isMPTCP)
+			require.Greater(t, sentBy["gomptcp0"], int64(200e3))
+			require.Greater(t, sentBy["gomptcp1"], int64(200e3))
+			h.server.Counters(t).RequireClean(t)
+			h.requireUndone(t)
+		})
+	}
+}
+
+// A server's port on its uplinks leads to the library.
+func TestUplinkForward(t *testing.T) {
+	program := mpcat(t)
+	for name, addresses := range map[string][2]string{"IPv4": {"0.0.0.0", "192.168.2.2"}, "IPv6": {"::", "fd00:a:2::2"}} {
+		t.Run(name, func(t *testing.T) {
+			h := newHome(t)
+			stats := filepath.Join(t.TempDir(), "stats.json")
+			cmd, stdin, out, log := h.client.start(t, program, "-v", "-l", "-uplinks", "up*", "-pathmgr", "none", "-timeout", "20s", "-stats", stats, addresses[0], "5001")
+			require.Eventually(t, func() bool { return strings.Contains(log.String(), "listening at") }, patience, time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			c, err := h.server.Dial(ctx, nil, net.JoinHostPort(addresses[1], "5001"), true)
+			require.NoError(t, err)
+			defer c.Close()
+			_, err = io.WriteString(c, "question")
+			require.NoError(t, err)
+			require.NoError(t, c.CloseWrite())
+			_, err = io.WriteString(stdin, "answer")
+			require.NoError(t, err)
+			require.NoError(t, stdin.Close())
+			answer, err := io.ReadAll(c)
+			require.NoError(t, err)
+			require.Equal(t, "answer", string(answer))
+			require.NoError(t, cmd.Wait())
+			require.Equal(t, "question", out.String())
+			isMPTCP, sentBy := statsOf(t, stats)
+			require.True(t, isMPTCP)
+			require.Positive(t, sentBy["gomptcp1"])
+			h.requireUndone(t)
+		})
+	}
+}
+
+// What a killed process leaves behind is undone by Cleanup, or by the next one that comes; what
+// a live process has set up stays.
+func TestUplinkCleanup(t *testing.T) {
+	program := mpcat(t)
+	h := newHome(t)
+	kill := func() {
+		s := h.server.sink(t, net.JoinHostPort(serverAddr4, "5001"))
+		cmd, stdin, _, _ := h.client.start(t, program, "-uplinks", "auto", serverAddr4, "5001")
+		_, err := stdin.Write([]byte("some"))
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { return s.got.Load() == 4 }, patience, time.Millisecond)
+		require.NoError(t, cmd.Process.Signal(unix.SIGKILL))
+		require.Error(t, cmd.Wait())
+		require.Contains(t, h.dump(t), "lookup 213001 proto 213")
+	}
+	cleanup := func() (undone []string) {
+		require.NoError(t, h.client.Do(func() (err error) {
+			undone, err = uplink.Cleanup()
+			return err
+		}))
+		return undone
+	}
+	kill()
+	undone := cleanup()
+	for _, want := range []string{"ip rule del pref 2130", "nft 'delete table ip6 gomptcp1'", "net/ipv4/conf/up1/forwarding=0"} {
+		require.True(t, slices.ContainsFunc(undone, func(s string) bool { return strings.Contains(s, want) }), "%s in %q", want, undone)
+	}
+	h.requireUndone(t)
+	require.Empty(t, cleanup(), "nothing is left")
+
+	live := h.open(t, uplink.Config{Match: []string{"up2"}, Host: newRecorder()})
+	with := h.dump(t)
+	require.Empty(t, cleanup())
+	require.Equal(t, with, h.dump(t))
+	require.NoError(t, live.Close())
+	h.requireUndone(t)
+}
