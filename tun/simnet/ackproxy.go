@@ -27,6 +27,7 @@ type proxied struct {
 	held     uint32 // the sequence number up to which segments are kept without a hole
 	promised uint32 // acknowledged to the sender
 	acked    uint32 // acknowledged by the receiver
+	reply    uint32 // what the sender has acknowledged of the other direction; 0: nothing yet
 	segments [][]byte
 	last     []byte // headers of the receiver's last segment
 	window   uint16 // its window, scaled
@@ -59,6 +60,9 @@ func (x *AckProxy) Data(p *Passage, b []byte) {
 		x.flows[flowOf(t)] = &proxied{held: t.Seq() + 1, promised: t.Seq() + 1, acked: t.Seq() + 1}
 	}
 	f := x.flows[flowOf(t)]
+	if f != nil && t.Flags()&packet.FlagACK != 0 && (f.reply == 0 || int32(t.Ack()-f.reply) > 0) {
+		f.reply = t.Ack()
+	}
 	if f == nil || f.last == nil || t.PayloadLen() == 0 || t.Seq() != f.held || len(f.segments) == maxHeld {
 		p.Forward(b)
 		return
@@ -134,10 +138,15 @@ func (x *AckProxy) watch(p *Passage, f *proxied) {
 }
 
 // resend sends segments again that the receiver has not acknowledged, as many at a time as
-// its ACKs show to be possible.
+// its ACKs show to be possible. They acknowledge what the sender has acknowledged by now: a receiver
+// takes nothing that acknowledges what is long past (RFC 5961 section 5).
 func (f *proxied) resend() {
 	for ; f.resent < min(f.burst, len(f.segments)); f.resent++ {
-		f.out.Forward(append([]byte(nil), f.segments[f.resent]...))
+		b := append([]byte(nil), f.segments[f.resent]...)
+		t, _ := packet.ParseTCP(b)
+		t.SetAck(f.reply)
+		mend(b)
+		f.out.Forward(b)
 	}
 }
 
