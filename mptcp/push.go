@@ -22,7 +22,10 @@ func (c *Conn) push(now time.Time) bool {
 		if chunk.n == 0 {
 			return placed
 		}
-		req := scheduler.Request{Now: now, Size: chunk.n, SendWindow: max(0, int(c.tx.edge.Sub(c.tx.next)))}
+		req := scheduler.Request{
+			Now: now, Size: chunk.n, Waiting: int(c.tx.buf.End().Sub(c.tx.next)),
+			SendWindow: max(0, int(c.tx.edge.Sub(c.tx.next))), Unacked: int(c.tx.next.Sub(c.shared.SndUna)),
+		}
 		if again {
 			req.Reinjection, req.ReinjectionOf = true, c.toAvoid(chunk.from)
 		}
@@ -87,7 +90,8 @@ func (c *Conn) snapshotPaths() bool {
 		p := scheduler.Path{
 			ID: s.ID, Local: s.Local, Remote: s.Remote, Backup: s.RemoteBackup, LocalBackup: s.LocalBackup, Stale: s.stale,
 			SRTT: st.SRTT, RTTVar: st.RTTVar, MinRTT: st.MinRTT, Cwnd: st.Cwnd, InFlight: st.InFlight, Unsent: st.Unsent,
-			Room: s.Sender().Room(), DeliveryRate: st.DeliveryRate, Retransmits: st.Retransmits, Lost: st.Lost, MSS: s.MSS(),
+			Room: s.Sender().Room(), DeliveryRate: st.DeliveryRate, MSS: s.MSS(),
+			Sent: st.BytesSent, Lost: st.Lost, Retransmits: st.Retransmits, LastProgress: s.Sender().LastProgress(),
 		}
 		room += p.Room
 		c.tx.paths = append(c.tx.paths, p)

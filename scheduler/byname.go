@@ -6,8 +6,14 @@ import (
 )
 
 var schedulers = map[string]Factory{
-	"minrtt":     MinRTT,
-	"roundrobin": RoundRobin,
+	"backup":        Backup,
+	"blest":         BLEST,
+	"earliest":      Earliest,
+	"ecf":           ECF,
+	"minrtt":        MinRTT,
+	"redundant":     Redundant,
+	"redundanttail": RedundantTail,
+	"roundrobin":    RoundRobin,
 }
 
 // ByName returns the factory of the scheduler called name; false if there is none.

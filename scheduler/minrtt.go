@@ -16,7 +16,7 @@ func (minRTT) Pick(req Request, paths []Path, picked []int) []int {
 	tier := bestTier(req, paths)
 	best := -1
 	for i := range paths {
-		if !eligible(req, &paths[i]) || tierOf(&paths[i]) != tier || paths[i].Room <= 0 {
+		if !open(req, &paths[i], tier) {
 			continue
 		}
 		if best < 0 || faster(paths[i].SRTT, paths[best].SRTT) {

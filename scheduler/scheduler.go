@@ -13,9 +13,11 @@ import (
 type Request struct {
 	// Now is the present time.
 	Now time.Time
-	// Size is the number of bytes waiting to be placed, at least 1. What a subflow
-	// takes may be less.
+	// Size is the length of the chunk in bytes, at least 1. What a subflow takes may be less.
 	Size int
+	// Waiting is the number of bytes of the stream that were never placed, whether the window
+	// has room for them or not. The chunk is part of them unless it is a Reinjection.
+	Waiting int
 	// Reinjection: the bytes were placed before, on subflow ReinjectionOf, and are to be
 	// sent again elsewhere.
 	Reinjection bool
@@ -24,6 +26,9 @@ type Request struct {
 	// SendWindow is the number of bytes that the peer's connection-level window still
 	// takes.
 	SendWindow int
+	// Unacked is the number of bytes that were placed and that the peer's connection has not
+	// confirmed (DATA_ACK): with SendWindow they are its whole window.
+	Unacked int
 }
 
 // Path is a snapshot of one usable subflow: established, and with room for at least
@@ -50,8 +55,12 @@ type Path struct {
 	Room int
 	// DeliveryRate is the recent rate in bytes/s, 0 if not yet measured.
 	DeliveryRate float64
-	// Retransmits counts segments sent again, Lost bytes deemed lost.
-	Retransmits, Lost uint64
+	// Sent counts the payload bytes that left, each once; Lost bytes deemed lost; Retransmits
+	// segments sent again.
+	Sent, Lost, Retransmits uint64
+	// LastProgress is when the peer last acknowledged something new, or when something was
+	// placed while nothing was outstanding; zero if that is not known.
+	LastProgress time.Time
 	// MSS is the payload of a full segment in bytes.
 	MSS int
 }

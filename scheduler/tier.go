@@ -43,3 +43,13 @@ func bestTier(req Request, paths []Path) tier {
 	}
 	return best
 }
+
+// among reports whether p is one of those that a scheduler chooses from, with room or without.
+func among(req Request, p *Path, best tier) bool {
+	return eligible(req, p) && tierOf(p) == best
+}
+
+// open reports whether p may take the chunk now.
+func open(req Request, p *Path, best tier) bool {
+	return among(req, p, best) && p.Room > 0
+}

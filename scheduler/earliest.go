@@ -1,0 +1,97 @@
+package scheduler
+
+import "time"
+
+// Earliest returns a scheduler that estimates when bytes would arrive on each path.
+//
+// Rule: the chunk goes where it is expected to arrive first: half the smallest round trip, what
+// queues ahead of it, and the retransmission that a loss would cost. If that path is full, it
+// is waited for as long as all that waits, or all that the window takes, would arrive over the
+// faster paths before the chunk would over the fastest with room; else that one takes it.
+//
+// So a transfer that is over soon does not spread to a path that would finish it later, nor
+// does a chunk on a slow path hold the window while a fast one has nothing more to send, and
+// bulk data uses all paths. The questions are those of ECF and BLEST, asked of one estimate.
+func Earliest() Scheduler { return earliest{} }
+
+type earliest struct{}
+
+func (earliest) Name() string { return "earliest" }
+
+func (earliest) Pick(req Request, paths []Path, picked []int) []int {
+	tier := bestTier(req, paths)
+	best := -1
+	var at float64
+	for i := range paths {
+		if !open(req, &paths[i], tier) {
+			continue
+		}
+		if t := arrival(req, &paths[i]); best < 0 || t < at {
+			best, at = i, t
+		}
+	}
+	if best < 0 || aheadOf(req, paths, tier, at) >= float64(yetToSend(req)) {
+		return picked
+	}
+	return append(picked, best)
+}
+
+// yetToSend is the number of bytes, the chunk included, that can be sent before a chunk on a slow
+// path has arrived. Of those not yet confirmed a quarter is taken to be by then, and to open
+// the window as far: with none of them slow paths lie idle in a window that is small for
+// them, with all of them the window closes.
+func yetToSend(req Request) int {
+	if req.Reinjection {
+		return req.Size // the window holds a place for it
+	}
+	return max(req.Size, min(req.Waiting, req.SendWindow+req.Unacked/4))
+}
+
+// aheadOf is how many bytes would arrive, within t seconds, over the paths that are full and would
+// deliver the chunk sooner than that.
+func aheadOf(req Request, paths []Path, tier tier, t float64) (bytes float64) {
+	for i := range paths {
+		p := &paths[i]
+		if !among(req, p, tier) || p.Room > 0 || !waitable(req, p) {
+			continue
+		}
+		if sooner := t - arrival(req, p); sooner > 0 {
+			bytes += float64(chunkSize(req, p)) + sooner*rate(p)
+		}
+	}
+	return bytes
+}
+
+// arrival is the time in seconds after which a chunk that p is given now is expected at the peer.
+func arrival(req Request, p *Path) float64 {
+	r := rate(p)
+	trip := p.MinRTT.Seconds()
+	size := float64(chunkSize(req, p))
+	ahead := float64(p.InFlight + p.Unsent)
+	// What is in flight beyond rate times round trip stands in a queue, or waits for the window.
+	t := max(trip/2+(float64(p.Unsent)+size)/r, (ahead+size)/r-trip/2)
+	t += lossRatio(p) * p.SRTT.Seconds()
+	if silence := overdue(req, p); silence > 0 {
+		t += silence.Seconds() // who is late is expected to be so for as long again
+	}
+	return t
+}
+
+// chunkSize is how much of the request is looked at: a segment.
+func chunkSize(req Request, p *Path) int { return min(max(req.Size, 1), max(p.MSS, 1)) }
+
+// rate is that of p in bytes/s, never 0: what a window in a round trip makes, or what was
+// measured if that is more, which it is after the window was halved.
+func rate(p *Path) float64 {
+	trip := max(p.SRTT, time.Millisecond)
+	return max(float64(p.Cwnd)/trip.Seconds(), p.DeliveryRate, 1)
+}
+
+// lossRatio is the share of the bytes sent that was lost, at most one half: a queue that
+// overflowed at the start of a short life says little.
+func lossRatio(p *Path) float64 {
+	if p.Sent == 0 {
+		return 0
+	}
+	return min(float64(p.Lost)/float64(p.Sent), 0.5)
+}
