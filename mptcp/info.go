@@ -30,6 +30,8 @@ type Info struct {
 	BytesReceived, BytesRead uint64
 	// BytesReinjected is the number of stream bytes sent again on another subflow.
 	BytesReinjected uint64
+	// Scheduler is the name of the packet scheduler.
+	Scheduler string
 	// Subflows has the subflows in the order of opening, the last 64 closed ones included.
 	Subflows []SubflowInfo
 	// Announced has the addresses that we have announced and not withdrawn, RemoteAddrs those
@@ -87,6 +89,7 @@ func (c *Conn) Info() Info {
 	defer c.mu.Unlock()
 	i := Info{
 		MPTCP: c.shared.Mode == subflow.MPTCP, FallbackReason: c.shared.FallbackReason, Checksum: c.shared.Checksum,
+		Scheduler:       c.sched.Name(),
 		BytesWritten:    c.sentBefore(c.tx.buf.End()),
 		BytesSent:       c.sentBefore(c.tx.next),
 		BytesAcked:      c.sentBefore(c.shared.SndUna),

@@ -4,7 +4,7 @@ package scheduler
 // go on one path, the others stand by.
 //
 // Rule: of the best tier, the path with the lowest ID, which is the one that was opened first,
-// takes everything and is waited for when it is full. Another one takes over when that is stale
+// takes everything and is waited for while it is busy. Another one takes over when that is stale
 // or gone, and gives way again when it works.
 func Backup() Scheduler { return standby{} }
 
@@ -16,7 +16,9 @@ func (standby) Pick(req Request, paths []Path, picked []int) []int {
 	tier := bestTier(req, paths)
 	first := -1
 	for i := range paths {
-		if among(req, &paths[i], tier) && (first < 0 || paths[i].ID < paths[first].ID) {
+		p := &paths[i]
+		busy := p.InFlight+p.Unsent > 0 && !p.Stale
+		if among(req, p, tier) && (p.Room > 0 || busy) && (first < 0 || p.ID < paths[first].ID) {
 			first = i
 		}
 	}

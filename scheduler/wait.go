@@ -12,7 +12,7 @@ func waitable(req Request, p *Path) bool {
 // overdue is for how long p has been silent, if that is longer than its round trips take.
 func overdue(req Request, p *Path) time.Duration {
 	silence := req.Now.Sub(p.LastProgress)
-	if p.InFlight == 0 || p.LastProgress.IsZero() || silence <= p.SRTT+max(4*p.RTTVar, ackDelay) {
+	if p.InFlight+p.Unsent == 0 || p.LastProgress.IsZero() || silence <= p.SRTT+max(4*p.RTTVar, ackDelay) {
 		return 0
 	}
 	return silence

@@ -61,7 +61,7 @@ func TestParseFlagsErrors(t *testing.T) {
 		"-dev =10.1.1.2/24 10.9.0.1 5001":     "want NAME=ADDR/LEN",
 		"-dev tun0=10.1.1.2 10.9.0.1 5001":    "no address with prefix length",
 		dev + dev + "10.9.0.1 5001":           "named twice",
-		dev + "-scheduler best 10.9.0.1 5001": "minrtt, roundrobin",
+		dev + "-scheduler best 10.9.0.1 5001": "minrtt, redundant",
 		dev + "-pathmgr best 10.9.0.1 5001":   "default, endpoints",
 		dev + "-timeout -1s 10.9.0.1 5001":    "must not be negative",
 		dev + "-nonsense 10.9.0.1 5001":       "nonsense",

@@ -130,7 +130,7 @@ func TestParseFlags(t *testing.T) {
 		"-cut wifi":          "want PATH@FROM-TO",
 		"-cut wifi@2s-1s":    "cut before it is restored",
 		"-cut wifi@x-1s":     "invalid",
-		"-scheduler best":    "minrtt, roundrobin",
+		"-scheduler best":    "minrtt, redundant",
 		"-wifi-rate 0":       "must be positive",
 		"-size -1":           "must not be negative",
 		"movie.mp4":          "-file",

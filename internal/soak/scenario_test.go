@@ -27,7 +27,8 @@ type scenario struct {
 	servers []serverAddr
 	byHand  []byHand
 
-	harsh bool // see harsh_test.go
+	harsh bool   // see harsh_test.go
+	both  string // the scheduler of both sides, if not what the seed says
 }
 
 // path is one link of the client.
@@ -150,6 +151,13 @@ func newScenario(seed uint64) *scenario {
 	return s
 }
 
+// useScheduler gives both sides the scheduler called name, if it is not empty.
+func (s *scenario) useScheduler(name string) {
+	if s.both = name; name != "" {
+		s.config[0].scheduler, s.config[1].scheduler = name, name
+	}
+}
+
 // oldScenario is the part of it that the first version knew.
 func oldScenario(seed uint64) *scenario {
 	d := dice{rand.New(rand.NewPCG(seed, 0x6d70746370))}
@@ -164,7 +172,7 @@ func oldScenario(seed uint64) *scenario {
 	checksum := d.chance(30)
 	for i := range s.config {
 		s.config[i] = settings{
-			scheduler:  pick(d, scheduler.Names()...),
+			scheduler:  pick(d, "minrtt", "roundrobin"),
 			congestion: pick(d, congestion.Names()...),
 			checksum:   checksum && (i == 0 || d.chance(50)),
 			send:       pick(d, 0, 4<<10, 20_000, 64<<10, 300_000, 1<<20),

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gomptcp/gomptcp/mptcp"
+	"github.com/gomptcp/gomptcp/scheduler"
 	"github.com/gomptcp/gomptcp/tun/simnet"
 )
 
@@ -20,7 +21,8 @@ var (
 	soakFlag = flag.Duration("soak", 0, "for how long TestSoak goes on; 0: not at all")
 	fromFlag = flag.Uint64("from", 0, "the seed that TestSoak begins with; 0: one of the clock")
 	// See harsh_test.go.
-	harshFlag = flag.Bool("harsh", false, "TestSeed and TestSoak play on worse networks")
+	harshFlag     = flag.Bool("harsh", false, "TestSeed and TestSoak play on worse networks")
+	schedulerFlag = flag.String("scheduler", "", "the scheduler of both sides in TestSeed and TestSoak; none: what the seed says")
 )
 
 // deadline is the virtual time in which every scenario has come to its end.
@@ -121,16 +123,18 @@ func (n *network) mode(pair [2]*mptcp.Conn, number int) error {
 func check(t *testing.T, s *scenario) {
 	t.Helper()
 	if err := run(s); err != nil {
-		t.Errorf("go test ./internal/soak -run 'TestSeed$' -seed %d -harsh=%v\n%v\n%v", s.seed, s.harsh, s, err)
+		t.Errorf("go test ./internal/soak -run 'TestSeed$' -seed %d -harsh=%v -scheduler=%s\n%v\n%v", s.seed, s.harsh, s.both, s, err)
 	}
 }
 
 // flagged is the scenario of a seed that the flags ask for.
 func flagged(seed uint64) *scenario {
+	s := newScenario(seed)
 	if *harshFlag {
-		return harshScenario(seed)
+		s = harshScenario(seed)
 	}
-	return newScenario(seed)
+	s.useScheduler(*schedulerFlag)
+	return s
 }
 
 // TestSeed plays one seed again.
@@ -148,6 +152,21 @@ func TestSeeds(t *testing.T) { playSeeds(t, newScenario) }
 
 // TestHarshSeeds is TestSeeds on worse networks.
 func TestHarshSeeds(t *testing.T) { playSeeds(t, harshScenario) }
+
+// TestSchedulers plays seeds with each of the schedulers that the seeds' own dice do not know.
+func TestSchedulers(t *testing.T) {
+	names := scheduler.Names()
+	for i, name := range names {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for k := range 8 {
+				s := newScenario(uint64(5000 + i + k*len(names)))
+				s.useScheduler(name)
+				check(t, s)
+			}
+		})
+	}
+}
 
 func playSeeds(t *testing.T, scenarioOf func(seed uint64) *scenario) {
 	n := uint64(300)
