@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -93,10 +94,26 @@ func TestGoodput(t *testing.T) {
 	for _, name := range names {
 		fmt.Fprintf(&b, " %*s", width(name), name)
 	}
+	goodput := map[cell]map[string]float64{}
+	t.Run("cells", func(t *testing.T) { // in parallel, to their end
+		var mu sync.Mutex
+		for _, c := range matrix() {
+			goodput[c] = map[string]float64{}
+			t.Run(fmt.Sprint(c), func(t *testing.T) {
+				t.Parallel()
+				for _, name := range names {
+					g := c.goodput(t, name)
+					mu.Lock()
+					goodput[c][name] = g
+					mu.Unlock()
+				}
+			})
+		}
+	})
 	for _, c := range matrix() {
 		fmt.Fprintf(&b, "\n%7d %5d %6g %6v", c.window, c.ratio, c.loss, c.queue)
 		for _, name := range names {
-			fmt.Fprintf(&b, " %*.2f", width(name), c.goodput(t, name))
+			fmt.Fprintf(&b, " %*.2f", width(name), goodput[c][name])
 		}
 	}
 	b.WriteByte('\n')
