@@ -15,7 +15,8 @@ import (
 type Config struct {
 	// Scheduler makes the packet scheduler of each connection. Default: scheduler.MinRTT.
 	Scheduler scheduler.Factory
-	// PathManager makes the path manager of each connection. Default: pathmgr.Default.
+	// PathManager makes the path manager of each connection that has none of its own, see ConnConfig.
+	// Default: pathmgr.Default.
 	PathManager pathmgr.Factory
 	// Congestion makes the congestion controller of each subflow, e.g. congestion.NewBBR, or
 	// congestion.NewLIA, which couples them. Default: congestion.NewCubic.

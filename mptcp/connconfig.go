@@ -32,6 +32,7 @@ func (c *Conn) watchPolicy() {
 		c.unwatch = w.Watch(func() {
 			c.mu.Lock()
 			defer c.mu.Unlock()
+			c.logf("path manager's policy has changed", nil)
 			c.tell(pathmgr.Changed{})
 			c.service(c.host.clock.Now())
 		})

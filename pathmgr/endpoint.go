@@ -23,6 +23,24 @@ const (
 	FlagLaminar
 )
 
+// flagNames are in the order in which Linux shows them.
+var flagNames = []struct {
+	flag EndpointFlags
+	name string
+}{
+	{FlagSubflow, "subflow"}, {FlagSignal, "signal"}, {FlagBackup, "backup"}, {FlagFullmesh, "fullmesh"}, {FlagLaminar, "laminar"},
+}
+
+// FlagByName returns the flag that `ip mptcp endpoint` calls name; false if there is none.
+func FlagByName(name string) (EndpointFlags, bool) {
+	for _, f := range flagNames {
+		if f.name == name {
+			return f.flag, true
+		}
+	}
+	return 0, false
+}
+
 // Endpoint is a local address of the host and what it is for, as `ip mptcp endpoint add` sets it.
 type Endpoint struct {
 	// Addr is the address. One that the host does not have now is kept until it comes; with
@@ -38,6 +56,26 @@ type Endpoint struct {
 	// address ID on the wire. The zero Addr: none.
 	Maps  netip.Addr
 	Flags EndpointFlags
+}
+
+// String shows it as `ip mptcp endpoint show` does, in words that endpoints.Parse reads.
+func (ep Endpoint) String() string {
+	s := ep.Addr.String()
+	if ep.ID != 0 {
+		s += fmt.Sprintf(" id %d", ep.ID)
+	}
+	if ep.Port != 0 {
+		s += fmt.Sprintf(" port %d", ep.Port)
+	}
+	for _, f := range flagNames {
+		if ep.Flags&f.flag != 0 {
+			s += " " + f.name
+		}
+	}
+	if ep.Maps.IsValid() {
+		s += " maps " + ep.Maps.String()
+	}
+	return s
 }
 
 // Limits are what `ip mptcp limits` sets, 0 to 63 each.

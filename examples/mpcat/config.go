@@ -13,6 +13,7 @@ import (
 
 	"github.com/gomptcp/gomptcp/mptcp"
 	"github.com/gomptcp/gomptcp/pathmgr"
+	"github.com/gomptcp/gomptcp/pathmgr/endpoints"
 	"github.com/gomptcp/gomptcp/scheduler"
 	"github.com/gomptcp/gomptcp/tun/uplink"
 )
@@ -93,6 +94,10 @@ func parseFlags(args []string, out io.Writer) (*config, error) {
 	fs.BoolVar(&cfg.dryRun, "dry-run", false, "only print what -uplinks would do, as commands of ip, nft and sysctl")
 	schedName := fs.String("scheduler", "minrtt", "packet scheduler: "+strings.Join(scheduler.Names(), ", "))
 	pmName := fs.String("pathmgr", "default", "path manager: "+strings.Join(pathmgr.Names(), ", "))
+	set := endpoints.New()
+	fs.Func("endpoint", "`\"ADDR [id N] [port N] [FLAG]...\"`: for -pathmgr endpoints, as in ip mptcp endpoint add; repeat it for more",
+		func(s string) error { return addEndpoint(set, s) })
+	limits := fs.String("limits", "", "`\"subflows N add_addr_accepted N\"`: for -pathmgr endpoints, as in ip mptcp limits set")
 	fs.BoolVar(&cfg.checksum, "checksum", false, "ask for DSS checksums")
 	fs.StringVar(&cfg.pcap, "pcap", "", "capture all devices to `FILE` (pcapng)")
 	fs.StringVar(&cfg.stats, "stats", "", "at the end, write what the connection did to `FILE` as JSON")
@@ -130,10 +135,40 @@ func parseFlags(args []string, out io.Writer) (*config, error) {
 	if cfg.sched, ok = scheduler.ByName(*schedName); !ok {
 		return nil, fmt.Errorf("-scheduler %q: there are %s", *schedName, strings.Join(scheduler.Names(), ", "))
 	}
-	if cfg.pathmgr, ok = pathmgr.ByName(*pmName); !ok {
-		return nil, fmt.Errorf("-pathmgr %q: there are %s", *pmName, strings.Join(pathmgr.Names(), ", "))
+	if err := cfg.choosePathManager(*pmName, set, *limits); err != nil {
+		return nil, err
 	}
 	return cfg, nil
+}
+
+// addEndpoint adds one -endpoint.
+func addEndpoint(set *endpoints.Set, s string) error {
+	ep, err := endpoints.Parse(s)
+	if err == nil {
+		_, err = set.Add(ep)
+	}
+	return err
+}
+
+// choosePathManager makes the path manager of -pathmgr, -endpoint and -limits.
+func (cfg *config) choosePathManager(name string, set *endpoints.Set, limits string) error {
+	var ok bool
+	if cfg.pathmgr, ok = pathmgr.ByName(name); !ok {
+		return fmt.Errorf("-pathmgr %q: there are %s", name, strings.Join(pathmgr.Names(), ", "))
+	}
+	list, now := set.Show()
+	if name != "endpoints" {
+		if len(list) > 0 || limits != "" {
+			return errors.New("-endpoint and -limits need -pathmgr endpoints")
+		}
+		return nil
+	}
+	cfg.pathmgr = set.Manager
+	l, err := endpoints.ParseLimits(limits, now)
+	if err != nil {
+		return err
+	}
+	return set.SetLimits(l)
 }
 
 // logf writes a line for -v.

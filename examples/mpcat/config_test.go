@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomptcp/gomptcp/pathmgr"
 )
 
 func TestParseFlags(t *testing.T) {
@@ -49,22 +51,42 @@ func TestParseFlagsUplinks(t *testing.T) {
 	require.Empty(t, cfg.devices)
 }
 
+// What `ip mptcp` sets for the kernel, flags set here.
+func TestParseFlagsOfEndpoints(t *testing.T) {
+	for _, name := range pathmgr.Names() {
+		cfg, err := parseFlags(strings.Fields("-dev tun0=10.1.1.2/24 -pathmgr "+name+" 10.9.0.1 5001"), io.Discard)
+		require.NoError(t, err)
+		require.Equal(t, name, cfg.pathmgr().Name())
+	}
+	cfg, err := parseFlags([]string{
+		"-dev", "tun0=10.1.1.2/24", "-pathmgr", "endpoints", "-endpoint", "10.1.2.2 subflow backup", "-limits", "subflows 1", "10.9.0.1", "5001",
+	}, io.Discard)
+	require.NoError(t, err)
+	local, remote := netip.MustParseAddr("10.1.2.2"), netip.MustParseAddrPort("10.9.0.1:5001")
+	require.Equal(t, []pathmgr.Action{pathmgr.Open{Local: local, Remote: remote, Backup: true, LocalID: 1}},
+		cfg.pathmgr().Handle(time.Now(), pathmgr.Established{
+			ID: 1, Local: netip.MustParseAddrPort("10.1.1.2:1"), Remote: remote, Locals: []netip.Addr{local},
+		}))
+}
+
 // A wrong command line is answered with what is wrong and what to write instead.
 func TestParseFlagsErrors(t *testing.T) {
 	const dev = "-dev tun0=10.1.1.2/24 "
 	for args, want := range map[string]string{
-		dev + "10.9.0.1":                      "want HOST and PORT",
-		dev + "10.9.0.1 1 2":                  "want HOST and PORT",
-		"10.9.0.1 5001":                       "no -dev",
-		dev + "-dry-run 10.9.0.1 5001":        "about -uplinks",
-		"-dev tun0 10.9.0.1 5001":             "want NAME=ADDR/LEN",
-		"-dev =10.1.1.2/24 10.9.0.1 5001":     "want NAME=ADDR/LEN",
-		"-dev tun0=10.1.1.2 10.9.0.1 5001":    "no address with prefix length",
-		dev + dev + "10.9.0.1 5001":           "named twice",
-		dev + "-scheduler best 10.9.0.1 5001": "minrtt, redundant",
-		dev + "-pathmgr best 10.9.0.1 5001":   "default, endpoints",
-		dev + "-timeout -1s 10.9.0.1 5001":    "must not be negative",
-		dev + "-nonsense 10.9.0.1 5001":       "nonsense",
+		dev + "10.9.0.1":                       "want HOST and PORT",
+		dev + "10.9.0.1 1 2":                   "want HOST and PORT",
+		"10.9.0.1 5001":                        "no -dev",
+		dev + "-dry-run 10.9.0.1 5001":         "about -uplinks",
+		"-dev tun0 10.9.0.1 5001":              "want NAME=ADDR/LEN",
+		"-dev =10.1.1.2/24 10.9.0.1 5001":      "want NAME=ADDR/LEN",
+		"-dev tun0=10.1.1.2 10.9.0.1 5001":     "no address with prefix length",
+		dev + dev + "10.9.0.1 5001":            "named twice",
+		dev + "-scheduler best 10.9.0.1 5001":  "minrtt, redundant",
+		dev + "-pathmgr best 10.9.0.1 5001":    "default, endpoints",
+		dev + "-limits subflows 10.9.0.1 5001": "-pathmgr endpoints",
+		dev + "-endpoint 10.1 10.9.0.1 5001":   "10.1",
+		dev + "-timeout -1s 10.9.0.1 5001":     "must not be negative",
+		dev + "-nonsense 10.9.0.1 5001":        "nonsense",
 	} {
 		_, err := parseFlags(strings.Fields(args), io.Discard)
 		require.ErrorContains(t, err, want, args)
@@ -76,7 +98,7 @@ func TestHelpShowsAnExampleAndEveryFlag(t *testing.T) {
 	_, err := parseFlags([]string{"-h"}, &out)
 	require.ErrorIs(t, err, flag.ErrHelp)
 	for _, want := range []string{"mpcat -dev wifi=10.1.1.2/24 -dev lte=10.1.2.2/24 10.9.0.1 5001 <file",
-		"-l", "-dev NAME=ADDR/LEN", "-scheduler", "-pathmgr", "mpcat -uplinks auto example.org 5001 <file", "-uplinks UPLINKS", "-dry-run", "-checksum", "-pcap FILE", "-stats FILE", "-timeout"} {
+		"-l", "-dev NAME=ADDR/LEN", "-scheduler", "-pathmgr", "-endpoint", "-limits", "mpcat -uplinks auto example.org 5001 <file", "-uplinks UPLINKS", "-dry-run", "-checksum", "-pcap FILE", "-stats FILE", "-timeout"} {
 		require.Contains(t, out.String(), want)
 	}
 }

@@ -2,8 +2,10 @@ package endpoints
 
 import (
 	"net/netip"
+	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomptcp/gomptcp/pathmgr"
@@ -51,6 +53,27 @@ func TestEndpointsThatAreWrong(t *testing.T) {
 	require.ErrorContains(t, err, "255")
 	list, _ := set.Show()
 	require.Len(t, list, 255)
+}
+
+// Changes, looks and connections that come and go at once.
+func TestConcurrentChanges(t *testing.T) {
+	set := New()
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for range 50 {
+				id, err := set.Add(pathmgr.Endpoint{Addr: netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), Flags: pathmgr.FlagSubflow})
+				assert.NoError(t, err)
+				stop := set.Watch(func() { set.Show() })
+				assert.NoError(t, set.Change(id, pathmgr.FlagSignal))
+				stop()
+				assert.NoError(t, set.Remove(id))
+			}
+		})
+	}
+	wg.Wait()
+	list, _ := set.Show()
+	require.Empty(t, list)
 }
 
 // Nobody is told of a change that was refused, nor after the end.
