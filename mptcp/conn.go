@@ -141,6 +141,7 @@ func newConn(h *Host, role pathmgr.Role, key option.Key) *Conn {
 	c.shared.SndUna, c.shared.SndEnd = first, first
 	c.tx.buf, c.tx.next, c.tx.edge = h.blocks.New(first), first, first
 	c.tx.cond.L, c.rx.cond.L, c.idle.L, c.events.cond.L = &c.mu, &c.mu, &c.mu, &c.mu
+	c.sched, c.pm = h.cfg.Scheduler(), h.cfg.PathManager()
 	return c
 }
 

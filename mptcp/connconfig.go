@@ -14,16 +14,14 @@ type ConnConfig struct {
 	Scheduler scheduler.Factory
 }
 
-// configure gives the connection its policies. c.mu is held.
+// configure gives the connection policies of its own. c.mu is held.
 func (c *Conn) configure(cfg *ConnConfig) {
-	manager, sched := c.host.cfg.PathManager, c.host.cfg.Scheduler
 	if cfg != nil && cfg.PathManager != nil {
-		manager = cfg.PathManager
+		c.pm = cfg.PathManager()
 	}
 	if cfg != nil && cfg.Scheduler != nil {
-		sched = cfg.Scheduler
+		c.sched = cfg.Scheduler()
 	}
-	c.pm, c.sched = manager(), sched()
 }
 
 // watchPolicy has the path manager told when its policy changes, if it wants that. c.mu is held.

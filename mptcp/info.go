@@ -32,6 +32,8 @@ type Info struct {
 	BytesReinjected uint64
 	// Scheduler is the name of the packet scheduler.
 	Scheduler string
+	// PathManager is the name of the path manager.
+	PathManager string
 	// Subflows has the subflows in the order of opening, the last 64 closed ones included.
 	Subflows []SubflowInfo
 	// Announced has the addresses that we have announced and not withdrawn, RemoteAddrs those
@@ -90,6 +92,7 @@ func (c *Conn) Info() Info {
 	i := Info{
 		MPTCP: c.shared.Mode == subflow.MPTCP, FallbackReason: c.shared.FallbackReason, Checksum: c.shared.Checksum,
 		Scheduler:       c.sched.Name(),
+		PathManager:     c.pm.Name(),
 		BytesWritten:    c.sentBefore(c.tx.buf.End()),
 		BytesSent:       c.sentBefore(c.tx.next),
 		BytesAcked:      c.sentBefore(c.shared.SndUna),

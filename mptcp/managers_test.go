@@ -282,6 +282,7 @@ func TestNextEvent(t *testing.T) {
 		first := next(c).(pathmgr.Established)
 		require.Equal(t, pathmgr.Client, first.Role)
 		require.Len(t, first.Locals, 2)
+		require.Equal(t, "manual", c.Info().PathManager)
 		require.Equal(t, pathmgr.Server, next(s).(pathmgr.Established).Role)
 
 		require.NoError(t, s.Announce(netip.MustParseAddrPort("10.2.1.1:0")))
