@@ -93,7 +93,7 @@ func parseFlags(args []string, out io.Writer) (*config, error) {
 		func(s string) error { cfg.uplinks = append(cfg.uplinks, strings.Split(s, ",")...); return nil })
 	fs.BoolVar(&cfg.dryRun, "dry-run", false, "only print what -uplinks would do, as commands of ip, nft and sysctl")
 	schedName := fs.String("scheduler", "minrtt", "packet scheduler: "+strings.Join(scheduler.Names(), ", "))
-	pmName := fs.String("pathmgr", "default", "path manager: "+strings.Join(pathmgr.Names(), ", "))
+	pmName := fs.String("pathmgr", "", "path manager: "+strings.Join(pathmgr.Names(), ", ")+" (default \"default\"; with -l and -uplinks \"none\": nobody could reach the addresses that it would announce)")
 	set := endpoints.New()
 	fs.Func("endpoint", "`\"ADDR [id N] [port N] [FLAG]...\"`: for -pathmgr endpoints, as in ip mptcp endpoint add; repeat it for more",
 		func(s string) error { return addEndpoint(set, s) })
@@ -152,6 +152,13 @@ func addEndpoint(set *endpoints.Set, s string) error {
 
 // choosePathManager makes the path manager of -pathmgr, -endpoint and -limits.
 func (cfg *config) choosePathManager(name string, set *endpoints.Set, limits string) error {
+	switch {
+	case name != "":
+	case cfg.listen && len(cfg.uplinks) > 0:
+		name = "none"
+	default:
+		name = "default"
+	}
 	var ok bool
 	if cfg.pathmgr, ok = pathmgr.ByName(name); !ok {
 		return fmt.Errorf("-pathmgr %q: there are %s", name, strings.Join(pathmgr.Names(), ", "))

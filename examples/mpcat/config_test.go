@@ -49,6 +49,12 @@ func TestParseFlagsUplinks(t *testing.T) {
 	require.Equal(t, []string{"eth0", "wl*", "usb0"}, cfg.uplinks)
 	require.True(t, cfg.dryRun)
 	require.Empty(t, cfg.devices)
+	require.Equal(t, "default", cfg.pathmgr().Name())
+	require.EqualValues(t, 5001, cfg.port)
+
+	cfg, err = parseFlags(strings.Fields("-l -uplinks auto 0.0.0.0 5001"), io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, "none", cfg.pathmgr().Name(), "the devices' addresses are private")
 }
 
 // What `ip mptcp` sets for the kernel, flags set here.
@@ -87,6 +93,7 @@ func TestParseFlagsErrors(t *testing.T) {
 		dev + "-endpoint 10.1 10.9.0.1 5001":   "10.1",
 		dev + "-timeout -1s 10.9.0.1 5001":     "must not be negative",
 		dev + "-nonsense 10.9.0.1 5001":        "nonsense",
+		dev + "10.9.0.1 nonesuch":              "PORT",
 	} {
 		_, err := parseFlags(strings.Fields(args), io.Discard)
 		require.ErrorContains(t, err, want, args)

@@ -177,6 +177,13 @@ func (r *recorder) RemoveDevice(name string) error {
 	return dev.Close()
 }
 
+// device returns a device that is attached, with its addresses.
+func (r *recorder) device(name string) (tun.Device, []netip.Prefix) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.now[name], r.addrs[name]
+}
+
 // next is the next event.
 func (r *recorder) next(t *testing.T, what string) event {
 	t.Helper()
@@ -252,7 +259,8 @@ func TestUplinkFollows(t *testing.T) {
 	require.Equal(t, []string{"up1", "up2"}, u.Names())
 	require.Equal(t, "gomptcp0", host.next(t, "add").name)
 	require.Equal(t, "gomptcp1", host.next(t, "add").name)
-	require.Equal(t, []netip.Prefix{cidr("10.213.0.2/32"), cidr("fd67:6d70:7463::2/128")}, host.addrs["gomptcp0"])
+	_, addrs := host.device("gomptcp0")
+	require.Equal(t, []netip.Prefix{cidr("10.213.0.2/32"), cidr("fd67:6d70:7463::2/128")}, addrs)
 
 	// The time counts from the kernel's first notification, which may come late itself, and the
 	// best of several: the machine may be busy.
@@ -340,6 +348,53 @@ func (r *recorder) settle() {
 			return
 		}
 	}
+}
+
+// A modem is plugged in and pulled out again.
+func TestUplinkHotplug(t *testing.T) {
+	h := newHome(t)
+	host := newRecorder()
+	u := h.open(t, uplink.Config{Match: []string{"usb*"}, Host: host})
+	require.Empty(t, u.Names())
+	require.NoError(t, ip("-n", h.client.name, "link", "add", "usb0", "mtu", "1400", "type", "veth", "peer", "name", "r3", "netns", h.router.name))
+	h.router.IP(t, "link set r3 up")
+	h.client.SetAddresses(t, "usb0", cidr("192.168.3.2/24"))
+	host.next(t, "add")
+	host.settle()
+	dev, addrs := host.device("gomptcp0")
+	require.Equal(t, []netip.Prefix{cidr("10.213.0.2/32")}, addrs, "IPv4 only")
+	require.Equal(t, 1400, dev.MTU())
+	require.Equal(t, []string{"usb0"}, u.Names())
+	h.client.IP(t, "link del usb0")
+	host.next(t, "remove")
+	require.NoError(t, u.Close())
+	h.requireUndone(t)
+}
+
+// A host that takes no device gets an error from New, and nothing is left behind.
+func TestUplinkHostRefuses(t *testing.T) {
+	h := newHome(t)
+	err := h.client.Do(func() error {
+		_, err := uplink.New(uplink.Config{Match: []string{"auto"}, Host: refusing{}})
+		return err
+	})
+	require.ErrorContains(t, err, "up1: no more devices")
+	h.requireUndone(t)
+}
+
+type refusing struct{ uplink.Host }
+
+func (refusing) AddDevice(tun.Device, ...netip.Prefix) error { return errors.New("no more devices") }
+
+// Someone turns forwarding on for all interfaces in the meantime: it stays on.
+func TestUplinkLeavesForwardingOn(t *testing.T) {
+	h := newHome(t)
+	u := h.open(t, uplink.Config{Match: []string{"auto"}, Host: newRecorder()})
+	h.client.Sysctl(t, "net/ipv4/ip_forward", "1")
+	require.NoError(t, u.Close())
+	require.Equal(t, "1\n", h.client.run(t, "cat /proc/sys/net/ipv4/conf/up1/forwarding"))
+	h.client.Sysctl(t, "net/ipv4/ip_forward", "0")
+	h.requireUndone(t)
 }
 
 // Who has a firewall that drops forwarded packets is told.
@@ -530,7 +585,7 @@ func TestUplinkForward(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHome(t)
 			stats := filepath.Join(t.TempDir(), "stats.json")
-			cmd, stdin, out, log := h.client.start(t, program, "-v", "-l", "-uplinks", "up*", "-pathmgr", "none", "-timeout", "20s", "-stats", stats, addresses[0], "5001")
+			cmd, stdin, out, log := h.client.start(t, program, "-v", "-l", "-uplinks", "up*", "-timeout", "20s", "-stats", stats, addresses[0], "5001")
 			require.Eventually(t, func() bool { return strings.Contains(log.String(), "listening at") }, patience, time.Millisecond)
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
