@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/google/nftables"
@@ -47,8 +48,11 @@ func addTable(s natStep) error {
 }
 
 func explainNFT(err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("nftables: %w", err)
 	}
 	return fmt.Errorf("nftables (the kernel needs nf_tables with nat and masq; modprobe nft_masq): %w", err)
 }

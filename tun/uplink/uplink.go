@@ -14,9 +14,10 @@
 // Everything has a name or number of its own: devices and nftables tables are called gomptcp0,
 // gomptcp1 and so on, rules and routes carry the protocol number 213, rules the preferences from
 // 2130 on, tables the numbers from 213000 on. Nothing else is touched, but for forwarding, whose
-// old values are noted in the nftables table. What has such a name and no device belongs to a
-// process that died, since its device goes with a process: New and Cleanup undo it. Several
-// processes may do so at once.
+// old values are noted in the nftables table. (Before Linux 6.17 IPv6 is forwarded between all
+// interfaces or none; accept_ra=2 keeps router advertisements working meanwhile.) What has such a
+// name and no device belongs to a process that died, since its device goes with a process: New
+// and Cleanup undo it. Several processes may do so at once.
 //
 // A firewall that drops forwarded packets drops these, too; New says so to the Logger when it
 // sees one. It has to let devices called gomptcp* pass, in both directions.

@@ -19,6 +19,8 @@ import (
 const (
 	// settleTime is how long a change waits for others that come with it.
 	settleTime = 5 * time.Millisecond
+	// restTime is the least time between two looks at a system that changes all the time.
+	restTime = 20 * time.Millisecond
 	// retryTime is when a set-up that failed is tried again, if nothing changes before.
 	retryTime = time.Second
 )
@@ -164,13 +166,14 @@ func (u *Uplinks) run(k *kernel, ready func(error)) error {
 	ready(nil)
 	retry := time.NewTimer(0)
 	retry.Stop()
+	looked := time.Now()
 	for {
 		select {
 		case <-u.stop:
 			u.err = explain(u.removeAll(k))
 			return nil
 		case <-u.changed:
-			time.Sleep(settleTime)
+			time.Sleep(max(settleTime, restTime-time.Since(looked)))
 			select {
 			case <-u.changed:
 			default:
@@ -181,6 +184,7 @@ func (u *Uplinks) run(k *kernel, ready func(error)) error {
 			u.log.Warn("uplink: set-up failed, to be tried again", slog.Any("error", err))
 			retry.Reset(retryTime)
 		}
+		looked = time.Now()
 	}
 }
 
