@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gomptcp/gomptcp/mptcp"
+	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/scheduler"
 	"github.com/gomptcp/gomptcp/subflow/congestion"
 	"github.com/gomptcp/gomptcp/tun/simnet"
@@ -29,6 +30,8 @@ type scenario struct {
 
 	harsh bool   // see harsh_test.go
 	both  string // the scheduler of both sides, if not what the seed says
+	// manager is the path manager of both sides; none: the default one.
+	manager string
 }
 
 // path is one link of the client.
@@ -157,6 +160,9 @@ func (s *scenario) useScheduler(name string) {
 		s.config[0].scheduler, s.config[1].scheduler = name, name
 	}
 }
+
+// useManager gives both sides the path manager called name, if it is not empty.
+func (s *scenario) useManager(name string) { s.manager = name }
 
 // oldScenario is the part of it that the first version knew.
 func oldScenario(seed uint64) *scenario {
@@ -337,8 +343,10 @@ func (s *scenario) hostConfig(side int) *mptcp.Config {
 	set := s.config[side]
 	sched, _ := scheduler.ByName(set.scheduler)
 	control, _ := congestion.ByName(set.congestion)
+	manager, _ := pathmgr.ByName(s.manager) // nil: the default one
 	return &mptcp.Config{
-		Scheduler: sched, Congestion: control, Checksum: set.checksum, SendBuffer: set.send, ReceiveBuffer: set.receive,
+		PathManager: manager,
+		Scheduler:   sched, Congestion: control, Checksum: set.checksum, SendBuffer: set.send, ReceiveBuffer: set.receive,
 		FastCloseByACK: set.fastCloseByACK, DenyJoinInitial: set.denyInitial, KeepAlive: set.keepAlive, MaxSubflows: set.maxSubflows,
 	}
 }

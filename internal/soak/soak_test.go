@@ -23,6 +23,7 @@ var (
 	// See harsh_test.go.
 	harshFlag     = flag.Bool("harsh", false, "TestSeed and TestSoak play on worse networks")
 	schedulerFlag = flag.String("scheduler", "", "the scheduler of both sides in TestSeed and TestSoak; none: what the seed says")
+	managerFlag   = flag.String("manager", "", "the path manager of both sides in TestSeed and TestSoak; none: the default one")
 )
 
 // deadline is the virtual time in which every scenario has come to its end.
@@ -123,7 +124,7 @@ func (n *network) mode(pair [2]*mptcp.Conn, number int) error {
 func check(t *testing.T, s *scenario) {
 	t.Helper()
 	if err := run(s); err != nil {
-		t.Errorf("go test ./internal/soak -run 'TestSeed$' -seed %d -harsh=%v -scheduler=%s\n%v\n%v", s.seed, s.harsh, s.both, s, err)
+		t.Errorf("go test ./internal/soak -run 'TestSeed$' -seed %d -harsh=%v -scheduler=%s -manager=%s\n%v\n%v", s.seed, s.harsh, s.both, s.manager, s, err)
 	}
 }
 
@@ -134,6 +135,7 @@ func flagged(seed uint64) *scenario {
 		s = harshScenario(seed)
 	}
 	s.useScheduler(*schedulerFlag)
+	s.useManager(*managerFlag)
 	return s
 }
 
@@ -162,6 +164,20 @@ func TestSchedulers(t *testing.T) {
 			for k := range 8 {
 				s := newScenario(uint64(5000 + i + k*len(names)))
 				s.useScheduler(name)
+				check(t, s)
+			}
+		})
+	}
+}
+
+// TestPathManagers plays seeds with each of the path managers that use all paths there are.
+func TestPathManagers(t *testing.T) {
+	for i, name := range []string{"backup", "fullmesh"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for k := range 8 {
+				s := newScenario(uint64(6000 + i + 2*k))
+				s.useManager(name)
 				check(t, s)
 			}
 		})
