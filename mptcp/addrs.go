@@ -1,6 +1,7 @@
 package mptcp
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -62,16 +63,19 @@ func (c *Conn) localAddr(a netip.Addr, want option.AddrID) (*localAddr, error) {
 		*free = localAddr{addr: a, id: free.id}
 		return free, nil
 	case len(c.locals) < maxAddrIDs:
-		for id := 0; want == 0 && id < maxAddrIDs && len(c.locals) > 0; id++ {
-			if c.byAddrID(option.AddrID(id)) == nil {
-				want = option.AddrID(id)
-			}
-		}
-		l := &localAddr{addr: a, id: want}
+		l := &localAddr{addr: a, id: cmp.Or(want, c.unusedAddrID())}
 		c.locals = append(c.locals, l)
 		return l, nil
 	}
 	return nil, errNoAddressID
+}
+
+// unusedAddrID is the least ID that no address has ever had; there is one.
+func (c *Conn) unusedAddrID() (id option.AddrID) {
+	for c.byAddrID(id) != nil {
+		id++
+	}
+	return id
 }
 
 // useAddr is localAddr for an address that the peer is about to learn.

@@ -192,6 +192,30 @@ func TestEndpoints(t *testing.T) {
 	})
 }
 
+// 8684-3.2-03, 8684-3.4.1-13: an ID that is asked for is given unless another address has it, and the others
+// go on around it.
+func TestAddressIDsThatAreAskedFor(t *testing.T) {
+	onRouted(t, pathmgr.Manual, pathmgr.Manual, func(t *testing.T, _ *routed, _, s *Conn) {
+		announce := func(last byte, id uint8) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.announce(pathmgr.Announce{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 9, 0, last}), 0), ID: id})
+		}
+		require.NoError(t, announce(1, 2))
+		require.ErrorContains(t, announce(2, 2), "10.9.0.1")
+		require.NoError(t, announce(2, 0))
+		require.NoError(t, announce(3, 0))
+		require.NoError(t, announce(1, 7), "it has one")
+		require.NoError(t, s.Withdraw(netip.MustParseAddr("10.9.0.1")))
+		require.NoError(t, announce(4, 2))
+		var ids []uint8
+		for _, a := range s.Info().Announced {
+			ids = append(ids, a.ID, a.Addr.Addr().As4()[3])
+		}
+		require.Equal(t, []uint8{2, 4, 1, 2, 3, 3}, ids)
+	})
+}
+
 // 8684-3.4-03, 8684-3.2-03: an address that a NAT maps to one of ours has the ID of that.
 func TestMappedAddress(t *testing.T) {
 	simnet.Test(t, simnet.Config{Seed: 1, Deadline: time.Hour}, func(t *testing.T, w *simnet.World) {
