@@ -13,7 +13,7 @@ import (
 // Config configures a Host. The zero value works; a field left zero has the default
 // that stands beside it. It must not be changed after NewHost.
 type Config struct {
-	// Scheduler makes the packet scheduler of each connection. Default: scheduler.MinRTT.
+	// Scheduler makes the packet scheduler of each connection. Default: scheduler.Earliest.
 	Scheduler scheduler.Factory
 	// PathManager makes the path manager of each connection that has none of its own, see ConnConfig.
 	// Default: pathmgr.Default.

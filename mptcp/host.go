@@ -103,7 +103,7 @@ func NewHost(cfg *Config) (*Host, error) {
 // setDefaults fills in what is zero and checks the rest.
 func (cfg *Config) setDefaults() error {
 	if cfg.Scheduler == nil {
-		cfg.Scheduler = scheduler.MinRTT
+		cfg.Scheduler = scheduler.Earliest
 	}
 	if cfg.PathManager == nil {
 		cfg.PathManager = pathmgr.Default

@@ -90,7 +90,7 @@ func (c *Conn) snapshotPaths() bool {
 		p := scheduler.Path{
 			ID: s.ID, Local: s.Local, Remote: s.Remote, Backup: s.RemoteBackup, LocalBackup: s.LocalBackup, Stale: s.stale,
 			SRTT: st.SRTT, RTTVar: st.RTTVar, MinRTT: st.MinRTT, Cwnd: st.Cwnd, InFlight: st.InFlight, Unsent: st.Unsent,
-			Room: s.Sender().Room(), DeliveryRate: st.DeliveryRate, MSS: s.MSS(),
+			Room: s.Sender().Room(), DeliveryRate: st.DeliveryRate, PacingRate: st.PacingRate, MSS: s.MSS(),
 			Sent: st.BytesSent, Lost: st.Lost, Retransmits: st.Retransmits, LastProgress: s.Sender().LastProgress(),
 		}
 		room += p.Room

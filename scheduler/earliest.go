@@ -2,7 +2,7 @@ package scheduler
 
 import "time"
 
-// Earliest returns a scheduler that estimates when bytes would arrive on each path.
+// Earliest returns the default scheduler, which estimates when bytes would arrive on each path.
 //
 // Rule: the chunk goes where it is expected to arrive first: half the smallest round trip, what
 // queues ahead of it, and the retransmission that a loss would cost. If that path is full, it
@@ -80,11 +80,16 @@ func arrival(req Request, p *Path) float64 {
 // chunkSize is how much of the request is looked at: a segment.
 func chunkSize(req Request, p *Path) int { return min(max(req.Size, 1), max(p.MSS, 1)) }
 
-// rate is that of p in bytes/s, never 0: what a window in a round trip makes, or what was
-// measured if that is more, which it is after the window was halved.
+// rate is that of p in bytes/s, never 0: what a window in a round trip makes, which some controllers
+// hold larger than they will send; or what was measured if that is more, which it is after
+// the window was halved.
 func rate(p *Path) float64 {
 	trip := max(p.SRTT, time.Millisecond)
-	return max(float64(p.Cwnd)/trip.Seconds(), p.DeliveryRate, 1)
+	r := float64(p.Cwnd) / trip.Seconds()
+	if p.PacingRate > 0 {
+		r = min(r, p.PacingRate)
+	}
+	return max(r, p.DeliveryRate, 1)
 }
 
 // lossRatio is the share of the bytes sent that was lost, at most one half: a queue that

@@ -2,8 +2,7 @@ package scheduler
 
 import "time"
 
-// MinRTT returns the default scheduler: of the paths with room, the one with the smallest
-// smoothed round-trip time. Backup paths are used only when there is no regular path at
+// MinRTT returns the plainest scheduler: of the paths with room, the one with the smallest smoothed round-trip time. Backup paths are used only when there is no regular path at
 // all (a regular path without room is waited for), stale ones only when there is nothing
 // else. A reinjection never goes to the path that held the bytes.
 func MinRTT() Scheduler { return minRTT{} }

@@ -113,6 +113,7 @@ func TestArrival(t *testing.T) {
 	require.InDelta(t, 0.010+mss/1.25e6, empty, 1e-6)
 	require.InDelta(t, empty, seconds(func(p *Path) { p.InFlight = 20_000 }), 1e-6, "on its way, not in a queue")
 	require.InDelta(t, empty+0.04, seconds(func(p *Path) { p.InFlight, p.SRTT, p.Cwnd = 75_000, ms(60), 75_000 }), 1e-6, "50 kB in a queue")
+	require.InDelta(t, empty, seconds(func(p *Path) { p.Cwnd, p.PacingRate = 50_000, 1.25e6 }), 1e-6, "a window that is not used up")
 	require.InDelta(t, empty+0.008, seconds(func(p *Path) { p.Unsent = 10_000 }), 1e-6)
 	require.InDelta(t, empty+0.002, seconds(func(p *Path) { p.Lost = p.Sent / 10 }), 1e-6)
 	require.InDelta(t, empty+0.3, seconds(func(p *Path) { p.InFlight, p.LastProgress = 1400, start.Add(-ms(300)) }), 1e-6)
@@ -161,7 +162,7 @@ func randomPaths(r *rand.Rand) []Path {
 			ID: uint32(3*i + 1), Backup: r.IntN(4) == 0, LocalBackup: r.IntN(4) == 0, Stale: r.IntN(4) == 0,
 			SRTT: ms(some(500)), RTTVar: ms(some(50)), MinRTT: ms(some(500)),
 			Cwnd: some(1 << 20), InFlight: some(1 << 20), Unsent: some(1 << 16), Room: some(1 << 16),
-			DeliveryRate: float64(some(1 << 30)), MSS: some(9000),
+			DeliveryRate: float64(some(1 << 30)), PacingRate: float64(some(1 << 30)), MSS: some(9000),
 			Sent: uint64(some(1 << 30)), Lost: uint64(some(1 << 30)), LastProgress: start.Add(ms(some(1000) - 1000)),
 		}
 	}

@@ -53,8 +53,9 @@ type Path struct {
 	Cwnd, InFlight, Unsent int
 	// Room is the number of bytes the subflow can take now.
 	Room int
-	// DeliveryRate is the recent rate in bytes/s, 0 if not yet measured.
-	DeliveryRate float64
+	// DeliveryRate is the recent rate in bytes/s, 0 if not yet measured. PacingRate is that at
+	// which the subflow sends at most, 0 if it is not paced.
+	DeliveryRate, PacingRate float64
 	// Sent counts the payload bytes that left, each once; Lost bytes deemed lost; Retransmits
 	// segments sent again.
 	Sent, Lost, Retransmits uint64

@@ -14,8 +14,8 @@ type SenderStats struct {
 	RTO time.Duration
 	// Cwnd is the congestion window, InFlight and Unsent as the methods of Sender, in bytes.
 	Cwnd, InFlight, Unsent int
-	// DeliveryRate in bytes/s, 0 if not measured.
-	DeliveryRate float64
+	// DeliveryRate in bytes/s, 0 if not measured; PacingRate in bytes/s, 0 if not paced.
+	DeliveryRate, PacingRate float64
 	// BytesSent counts payload bytes sent, each once; BytesAcked those acknowledged
 	// cumulatively.
 	BytesSent, BytesAcked uint64
@@ -54,6 +54,7 @@ func (s *Sender) Snapshot() SenderStats {
 		InFlight:       s.board.inFlight,
 		Unsent:         s.Unsent(),
 		DeliveryRate:   s.rate.last,
+		PacingRate:     s.cc.PacingRate(),
 		BytesSent:      s.nxt,
 		BytesAcked:     s.una,
 		SenderCounters: s.stats,

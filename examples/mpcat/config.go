@@ -92,7 +92,7 @@ func parseFlags(args []string, out io.Writer) (*config, error) {
 	fs.Func("uplinks", "use the machine's `UPLINKS` as paths: auto, or names and patterns of interfaces such as eth0,wl*",
 		func(s string) error { cfg.uplinks = append(cfg.uplinks, strings.Split(s, ",")...); return nil })
 	fs.BoolVar(&cfg.dryRun, "dry-run", false, "only print what -uplinks would do, as commands of ip, nft and sysctl")
-	schedName := fs.String("scheduler", "minrtt", "packet scheduler: "+strings.Join(scheduler.Names(), ", "))
+	schedName := fs.String("scheduler", "earliest", "packet scheduler: "+strings.Join(scheduler.Names(), ", "))
 	pmName := fs.String("pathmgr", "", "path manager: "+strings.Join(pathmgr.Names(), ", ")+" (default \"default\"; with -l and -uplinks \"none\": nobody could reach the addresses that it would announce)")
 	set := endpoints.New()
 	fs.Func("endpoint", "`\"ADDR [id N] [port N] [FLAG]...\"`: for -pathmgr endpoints, as in ip mptcp endpoint add; repeat it for more",

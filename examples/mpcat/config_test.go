@@ -38,7 +38,7 @@ func TestParseFlagsDefaults(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, cfg.listen)
 	require.False(t, cfg.checksum)
-	require.Equal(t, "minrtt", cfg.sched().Name())
+	require.Equal(t, "earliest", cfg.sched().Name())
 	require.Equal(t, "default", cfg.pathmgr().Name())
 	require.Zero(t, cfg.timeout)
 }

@@ -57,7 +57,7 @@ func parseFlags(args []string, out io.Writer) (*config, error) {
 	}
 	fs.Func("cut", "`PATH@FROM-TO`: which path is dead, and when, counted from the start; or none (default "+cfg.cut.String()+")",
 		func(s string) (err error) { cfg.cut, err = parseCut(s, cfg.paths); return err })
-	name := fs.String("scheduler", "minrtt", "packet scheduler: "+strings.Join(scheduler.Names(), ", "))
+	name := fs.String("scheduler", "earliest", "packet scheduler: "+strings.Join(scheduler.Names(), ", "))
 	verbose := fs.Bool("v", false, "log the connection's story to standard error")
 	fs.StringVar(&cfg.pcap, "pcap", "", "capture the client's two devices to `FILE` (pcapng)")
 

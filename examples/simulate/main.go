@@ -21,15 +21,16 @@ type contender struct {
 	pathManager pathmgr.Factory
 }
 
-func newEarliest() scheduler.Scheduler { return earliest{} }
-func newFrugal() pathmgr.Manager       { return new(frugal) }
+func newSoonest() scheduler.Scheduler { return soonest{} }
+func newFrugal() pathmgr.Manager      { return new(frugal) }
 
 var contenders = []contender{
 	{scheduler.MinRTT, pathmgr.None},
 	{scheduler.MinRTT, pathmgr.Default},
 	{scheduler.RoundRobin, pathmgr.Default},
-	{newEarliest, pathmgr.Default},
-	{newEarliest, newFrugal},
+	{scheduler.Earliest, pathmgr.Default},
+	{newSoonest, pathmgr.Default},
+	{newSoonest, newFrugal},
 }
 
 func main() {

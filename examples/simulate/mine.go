@@ -7,13 +7,13 @@ import (
 	"github.com/gomptcp/gomptcp/scheduler"
 )
 
-// earliest is a packet scheduler: bytes go where they are likely to arrive first, and wait
-// for that path if it is full.
-type earliest struct{}
+// soonest is a packet scheduler: bytes go where they are likely to arrive first, and wait
+// for that path if it is full. The library's Earliest began like this.
+type soonest struct{}
 
-func (earliest) Name() string { return "earliest" }
+func (soonest) Name() string { return "soonest" }
 
-func (earliest) Pick(req scheduler.Request, paths []scheduler.Path, picked []int) []int {
+func (soonest) Pick(req scheduler.Request, paths []scheduler.Path, picked []int) []int {
 	best, soonest := -1, 0.0
 	for i, p := range paths {
 		if req.Reinjection && p.ID == req.ReinjectionOf || p.Stale && len(paths) > 1 {

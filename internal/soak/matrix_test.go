@@ -118,6 +118,10 @@ func TestGoodput(t *testing.T) {
 	}
 	b.WriteByte('\n')
 	golden(t, "testdata/goodput.txt", b.String())
+	for c, of := range goodput {
+		require.Greater(t, of["earliest"], 0.95*of[onePath], "%v: the default is no worse than one path", c)
+		require.Greater(t, of["earliest"], 0.97*of["minrtt"], "%v: the default is no worse than minrtt", c)
+	}
 }
 
 // golden compares a table with the file, or writes that.

@@ -60,7 +60,7 @@ func parse(args []string) (o options, err error) {
 	fs.StringVar(&o.addr, "addr", "10.9.0.1:5001", "`address` of the server")
 	fs.StringVar(&o.devices, "dev", "tun-a=10.1.0.2/24,tun-b=10.2.0.2/24", "TUN devices with the library's address on each; the first dials")
 	fs.StringVar(&o.congestion, "cc", "bbr", "congestion control: "+strings.Join(congestion.Names(), ", "))
-	fs.StringVar(&o.scheduler, "scheduler", "minrtt", "scheduler: "+strings.Join(scheduler.Names(), ", "))
+	fs.StringVar(&o.scheduler, "scheduler", "earliest", "scheduler: "+strings.Join(scheduler.Names(), ", "))
 	fs.StringVar(&o.manager, "pm", "default", "path manager: "+strings.Join(pathmgr.Names(), ", "))
 	fs.DurationVar(&o.time, "time", 0, "length of the transfer")
 	fs.Int64Var(&o.size, "size", 0, "`bytes` of the transfer")
