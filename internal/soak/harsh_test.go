@@ -17,6 +17,10 @@ func harshScenario(seed uint64) *scenario {
 	for i := range s.paths {
 		s.harshPath(d, &s.paths[i])
 	}
+	early := dice{rand.New(rand.NewPCG(seed, 8))}
+	for i := range s.paths {
+		s.paths[i].skip = pick(early, 0, 1, 5, 20)
+	}
 	for j := range s.byHand {
 		s.byHand[j].at /= 6
 	}

@@ -71,7 +71,7 @@ func (s *scenario) build(w *simnet.World) (*network, error) {
 		l := w.Connect(nodes[0], hub, p.there, p.back)
 		x := &line{link: l, host: n.hosts[0], device: l.A, addrs: s.client(i), there: p.there, back: p.back, initial: i == 0}
 		n.paths = append(n.paths, x)
-		x.place(p.box, i)
+		x.place(p, i)
 		l.There.Through(simnet.DropNth(p.dropThere, nil))
 		l.Back.Through(simnet.DropNth(p.dropBack, nil))
 		if p.trace != nil {
@@ -129,11 +129,11 @@ func (n *network) addLine(hub *simnet.Router, x *line, late time.Duration) error
 func (x *line) attach() { _ = x.host.AddDevice(x.device.Device(), x.addrs...) }
 
 // place puts a middlebox into the link of a path.
-func (x *line) place(b box, path int) {
+func (x *line) place(p path, number int) {
 	there, back := x.link.There.Through, x.link.Back.Through
-	switch b {
+	switch p.box {
 	case nat:
-		n := simnet.NewNAT(netip.AddrFrom4([4]byte{10, 0, byte(path + 1), 9}))
+		n := simnet.NewNAT(netip.AddrFrom4([4]byte{10, 0, byte(number + 1), 9}))
 		there(func(p *simnet.Passage, b []byte) {
 			if x.forget.Swap(false) {
 				n.Forget()
@@ -152,7 +152,7 @@ func (x *line) place(b box, path int) {
 		there(simnet.SplitSegments(400))
 		back(simnet.SplitSegments(333))
 	case ackProxy:
-		x := new(simnet.AckProxy)
+		x := &simnet.AckProxy{Skip: p.skip}
 		there(x.Data)
 		back(x.Acks)
 	case stripSYN:

@@ -45,6 +45,7 @@ type path struct {
 	late  time.Duration     // when the device is there
 	// The packets of these numbers are lost, if there are such, counted from 1.
 	dropThere, dropBack int
+	skip                int // data segments that the ACK proxy lets pass at first
 }
 
 // settings are a host's, 0 being the client's.
@@ -366,8 +367,8 @@ func (s *scenario) String() string {
 	}
 	for i, p := range s.paths {
 		fmt.Fprintf(&b, "  path %d: %s\n    there %+v\n    back  %+v\n", i, p.box, p.there, p.back)
-		if p.rates != nil || p.trace != nil || p.late > 0 || p.dropThere+p.dropBack > 0 {
-			fmt.Fprintf(&b, "    rates %v, trace %v, there after %v, lost %d %d\n", p.rates, p.trace != nil, p.late, p.dropThere, p.dropBack)
+		if p.rates != nil || p.trace != nil || p.late > 0 || p.dropThere+p.dropBack+p.skip > 0 {
+			fmt.Fprintf(&b, "    rates %v, trace %v, there after %v, lost %d %d, skipped %d\n", p.rates, p.trace != nil, p.late, p.dropThere, p.dropBack, p.skip)
 		}
 		tell(&b, p.events)
 	}
