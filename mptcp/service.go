@@ -169,11 +169,13 @@ func (c *Conn) best() *sub {
 // once, and they get no new data. One that stays silent while another works is given up.
 func (c *Conn) checkStale(now time.Time) {
 	for _, s := range c.subs {
-		if !s.isUsable() {
+		if !s.talks() {
 			continue
 		}
 		silent := s.Sender().Backoffs()
 		switch {
+		case !s.isUsable() && silent < maxBackoffs:
+			// It is closing, gets no new data, and is given up only in the end.
 		case silent < staleBackoffs && !c.blocked(s):
 			c.recovered(s)
 		case silent >= maxBackoffs || silent >= deadBackoffs && c.hasOther(s):

@@ -4,9 +4,10 @@ import (
 	"time"
 
 	"github.com/gomptcp/gomptcp/internal/packet"
+	"github.com/gomptcp/gomptcp/option"
 )
 
-// maxFinRepeats is how often we repeat a FIN; then the endpoint decides when to give up.
+// maxFinRepeats is how often we repeat a FIN before we take the peer for gone: some minutes.
 const maxFinRepeats = 15
 
 // finTimer repeats our FIN. The endpoint would do it alone, but all that it has ever measured is
@@ -19,15 +20,19 @@ type finTimer struct {
 // finDue is when the FIN is to be repeated, zero if it is not. Before the data is acknowledged
 // that is repeated, and asks for an ACK as well.
 func (f *Subflow) finDue() time.Time {
-	if !f.finSent || f.finAcked || f.state == Closed || f.fin.n >= maxFinRepeats || !f.sender.Drained() {
+	if !f.finSent || f.finAcked || f.state == Closed || !f.sender.Drained() {
 		return time.Time{}
 	}
 	return f.fin.at.Add(min(f.sender.rtt.rto()<<f.fin.n, maxRTO))
 }
 
-// repeatFin sends the FIN again if it is time.
+// repeatFin sends the FIN again if it is time, or gives up.
 func (f *Subflow) repeatFin(now time.Time) {
-	if !due(f.finDue(), now) {
+	switch {
+	case !due(f.finDue(), now):
+		return
+	case f.fin.n == maxFinRepeats:
+		f.reset(now, option.ReasonPerformance, "no answer to FIN")
 		return
 	}
 	f.fin.at = now

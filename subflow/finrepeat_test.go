@@ -41,6 +41,19 @@ func TestFINIsRepeated(t *testing.T) {
 	require.Empty(t, tick())
 }
 
+// A peer that answers no FIN is gone. That takes some minutes.
+func TestFINIsGivenUp(t *testing.T) {
+	p := opened(t, setup{})
+	began := p.now
+	p.one(packet.FlagFIN|packet.FlagACK, ourISS+1, peerISS+1)
+	for p.owner.resets == nil {
+		require.Less(t, p.now.Sub(began), 15*time.Minute)
+		p.now = p.f.Wake()
+		p.f.Tick(p.now)
+	}
+	require.Greater(t, p.now.Sub(began), 5*time.Minute)
+}
+
 // Data that is not acknowledged is repeated itself: a FIN behind it waits.
 func TestFINIsNotRepeatedBeforeData(t *testing.T) {
 	p := opened(t, setup{})

@@ -62,6 +62,8 @@ var harshRegressions = []regression{
 	// The answer to a SYN that came twice was taken for the fourth packet: it echoed the millisecond in which the
 	// third one was sent, too.
 	{15906, "data on a join before its third packet has come"},
+	// All links went down when a FIN had been sent behind data. A closing subflow was never given up.
+	{31392, "data on a closing subflow to a peer that is gone"},
 }
 
 func TestRegressions(t *testing.T) {
