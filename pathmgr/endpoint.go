@@ -80,8 +80,8 @@ func (ep Endpoint) String() string {
 
 // Limits are what `ip mptcp limits` sets, 0 to 63 each.
 type Limits struct {
-	// Subflows is how many a connection may have beside the initial one. One that the peer opens
-	// beyond that is closed.
+	// Subflows is how many a connection may have beside the initial one; mptcp.Config.MaxSubflows
+	// bounds them, too. One that the peer opens beyond that is closed.
 	Subflows int
 	// AddAddrAccepted is how many announced addresses of the peer are used.
 	AddAddrAccepted int

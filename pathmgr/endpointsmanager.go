@@ -23,7 +23,8 @@ type endpointsManager struct {
 
 // WithEndpoints returns a Factory of managers named "endpoints", which open and announce what the
 // endpoints say, within the limits, as Linux' in-kernel path manager does: see Endpoint. Beyond that, what was
-// lost is opened again as Default does. Changes of the source reach the connections that live.
+// lost is opened again as Default does; the initial subflow, too, if an endpoint with FlagSubflow has its address.
+// Changes of the source reach the connections that live.
 func WithEndpoints(src EndpointSource) Factory {
 	return func() Manager {
 		m := &endpointsManager{mesh: newMesh("endpoints", 1), src: src, laminar: map[netip.AddrPort]netip.Addr{}}

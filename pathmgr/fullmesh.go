@@ -17,14 +17,12 @@ const fullmeshHeadStart = time.Second
 func Fullmesh() Manager {
 	m := newMesh("fullmesh", DefaultMaxSubflows)
 	m.announces = func() bool { return true }
+	m.headStart = fullmeshHeadStart
 	m.wishes = func() (list []wish) {
 		for _, r := range m.remotes {
 			for _, l := range m.locals {
 				list = append(list, wish{local: l, to: r})
 			}
-		}
-		if m.role == Server {
-			m.headStart = fullmeshHeadStart
 		}
 		return list
 	}

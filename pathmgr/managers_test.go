@@ -10,11 +10,10 @@ func TestFullmeshClient(t *testing.T) {
 	c.opens("198.51.100.1 > "+server, "10.9.0.1 > "+server)
 	c.tells("announce 198.51.100.1:0")
 	c.event(RemoteAddrUp{2, ap("192.0.2.2:443")})
-	c.pass(fullmeshHeadStart)
 	c.opens("10.0.0.1 > 192.0.2.2:443", "198.51.100.1 > 192.0.2.2:443", "10.9.0.1 > 192.0.2.2:443")
 }
 
-// A server joins the addresses that a client announced, unless the client comes from there first.
+// 8684-3.9.2-03: a server joins the addresses that a client announced, unless the client comes from there first.
 func TestFullmeshServer(t *testing.T) {
 	c := established(t, Fullmesh(), Server, false, "10.0.0.1", "198.51.100.1")
 	c.tells("announce 198.51.100.1:0")

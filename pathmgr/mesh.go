@@ -27,8 +27,8 @@ type mesh struct {
 	wishes func() []wish
 	// announces reports whether the peer is to be told of the host's addresses.
 	announces func() bool
-	// headStart is how long the peer has to join from an address that it announces before we open
-	// a subflow to it.
+	// headStart is how long a client has to join from an address that it announces before we, its
+	// server, open a subflow to it.
 	headStart time.Duration
 
 	active  bool // there was Established

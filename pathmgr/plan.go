@@ -27,7 +27,7 @@ func (m *mesh) plan(now time.Time) []Action {
 		}
 		p.wish = w
 		at := p.dueAt(urgent)
-		if first := w.to.since.Add(m.headStart); !w.to.initial && at.Before(first) {
+		if first := w.to.since.Add(m.headStart); m.role == Server && at.Before(first) {
 			at = first
 		}
 		switch {
