@@ -80,6 +80,8 @@ func TestPickAppendsWithoutAllocation(t *testing.T) {
 		require.Equal(t, name, s.Name())
 		require.Equal(t, 7, s.Pick(Request{Size: 1}, paths, append(buf, 7))[0])
 		require.Zero(t, testing.AllocsPerRun(100, func() { s.Pick(Request{Size: 1}, paths, buf) }))
+		full := []Path{fastPath(25_000), slowPath(ms(80))}
+		require.Zero(t, testing.AllocsPerRun(100, func() { s.Pick(bulk(1<<20, 8<<20, 25_000), full, buf) }))
 	}
 	_, ok := ByName("nosuch")
 	require.False(t, ok)
