@@ -31,7 +31,7 @@ var start = time.Unix(1000, 0)
 
 // bulk is a request of a connection that has waiting bytes and a window.
 func bulk(waiting, window, unacked int) Request {
-	return Request{Now: start, Size: min(waiting, 64<<10), Waiting: waiting, SendWindow: window, Unacked: unacked}
+	return Request{Now: start, Size: min(waiting, window, 64<<10), Waiting: waiting, SendWindow: window, Unacked: unacked}
 }
 
 // What the schedulers do for the slow path when the fast one is full.
