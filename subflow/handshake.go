@@ -247,9 +247,6 @@ func (f *Subflow) joinSynIn(set *option.Set) bool {
 		return false
 	}
 	f.remoteNonce, f.RemoteID, f.RemoteBackup = j.Nonce, j.ID, j.Backup
-	if j.Backup {
-		f.Shared.MIB.Add(mib.MPJoinSynBackupRx)
-	}
 	return true
 }
 
@@ -269,9 +266,6 @@ func (f *Subflow) joinSynAckIn(now time.Time, set *option.Set) bool {
 		return false
 	}
 	f.remoteNonce, f.RemoteID, f.RemoteBackup = j.Nonce, j.ID, j.Backup
-	if j.Backup {
-		f.Shared.MIB.Add(mib.MPJoinSynAckBackupRx)
-	}
 	f.state = SynAcked
 	return true
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -154,17 +153,17 @@ var joinRows = []row{
 		},
 	},
 	{
-		number: 29, name: "signal address, ADD_ADDR timeout", paths: 2, host: announces(1), kernel: kernelLimits(1, 1),
+		number: 29, name: "signal address, ADD_ADDR timeout", paths: 2, idle: true, host: announces(1), kernel: kernelLimits(1, 1),
 		dials:  counts{"AddAddr": 4, "EchoAddTx": 4, "MPJoinSynTx": 1, "MPJoinSynAckRx": 1},
 		meddle: stripEchoes, lone: []string{"EchoAdd"},
 	},
 	{
-		number: 30, name: "signal address, ADD_ADDR timeout, turned", paths: 2, host: joins(0), kernel: kernelRepeats(kernelSignals(1, 1)),
+		number: 30, name: "signal address, ADD_ADDR timeout, turned", paths: 2, idle: true, host: joins(0), kernel: kernelRepeats(kernelSignals(1, 1)),
 		serves: counts{"AddAddrTx": 4, "EchoAdd": 0, "MPJoinSynRx": 1, "MPJoinAckRx": 1},
 		meddle: stripEchoes, lone: []string{"EchoAddTx"},
 	},
 	{
-		number: 31, name: "invalid address, ADD_ADDR timeout", paths: 2, host: joins(0), lone: []string{"EchoAddTx", "MPJoinSynTx"},
+		number: 31, name: "invalid address, ADD_ADDR timeout", paths: 2, idle: true, host: joins(0), lone: []string{"EchoAddTx", "MPJoinSynTx"},
 		serves: counts{"AddAddrTx": 8, "EchoAdd": 0, "MPJoinSynRx": 1, "MPJoinAckRx": 1},
 		meddle: stripEchoes,
 		kernel: kernelRepeats(func(t *testing.T, l *Lab) {
@@ -324,8 +323,8 @@ func (l *Lab) reject(t *testing.T, i int) {
 // one; as the server it announces some of its other addresses.
 type joiner struct {
 	own, announce int
-	locals        []netip.Addr // of the connection's family, the initial one first
-	joined        []netip.AddrPort
+	locals        []netip.Addr             // of the connection's family, the initial one first
+	joined        map[uint8]netip.AddrPort // announced addresses by ID
 	server        bool
 }
 
@@ -349,6 +348,7 @@ func (j *joiner) Handle(_ time.Time, ev pathmgr.Event) (list []pathmgr.Action) {
 	switch e := ev.(type) {
 	case pathmgr.Established:
 		j.server = e.Role == pathmgr.Server
+		j.joined = map[uint8]netip.AddrPort{}
 		for _, a := range e.Locals {
 			if a.Is4() == e.Local.Addr().Unmap().Is4() {
 				j.locals = append(j.locals, a)
@@ -364,11 +364,13 @@ func (j *joiner) Handle(_ time.Time, ev pathmgr.Event) (list []pathmgr.Action) {
 			list = append(list, pathmgr.Open{Local: j.locals[len(j.locals)-1-i], Remote: e.Remote})
 		}
 	case pathmgr.RemoteAddrUp:
-		if j.server || e.Addr.Addr().Is4() != j.locals[0].Is4() || slices.Contains(j.joined, e.Addr) {
+		if j.server || e.Addr.Addr().Is4() != j.locals[0].Is4() || j.joined[e.AddrID] == e.Addr {
 			return nil
 		}
-		j.joined = append(j.joined, e.Addr)
+		j.joined[e.AddrID] = e.Addr
 		list = append(list, pathmgr.Open{Local: j.toward(e.Addr.Addr()), Remote: e.Addr})
+	case pathmgr.RemoteAddrDown:
+		delete(j.joined, e.AddrID)
 	}
 	return list
 }

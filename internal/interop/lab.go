@@ -74,6 +74,7 @@ type Lab struct {
 	Family Family
 
 	gates   []*Gate // one for each path's device
+	wrap    func(testing.TB, tun.Device) tun.Device
 	capture func(testing.TB, tun.Device) tun.Device
 }
 
@@ -97,7 +98,7 @@ type LabConfig struct {
 // NewLab builds the namespace, the devices and the host.
 func NewLab(t testing.TB, cfg LabConfig) *Lab {
 	t.Helper()
-	l := &Lab{Peer: NewNamespace(t), Role: cfg.Role, Family: cfg.Family}
+	l := &Lab{Peer: NewNamespace(t), Role: cfg.Role, Family: cfg.Family, wrap: cfg.Wrap}
 	if cfg.Paths == 0 {
 		cfg.Paths = 2
 	}
@@ -106,15 +107,8 @@ func NewLab(t testing.TB, cfg LabConfig) *Lab {
 	l.Host = host
 
 	l.capture = newCapture(t)
-	for i := range cfg.Paths {
-		name := fmt.Sprintf("path%d", i+1)
-		dev := l.Peer.OpenTUN(t, name)
-		if cfg.Wrap != nil {
-			dev = cfg.Wrap(t, dev)
-		}
-		l.gates = append(l.gates, NewGate(dev))
-		require.NoError(t, host.AddDevice(l.capture(t, l.gates[i]), prefix(IPv4, IPv4.Library[i]), prefix(IPv6, IPv6.Library[i])))
-		l.Peer.SetAddresses(t, name, prefix(IPv4, IPv4.Kernel[i]), prefix(IPv6, IPv6.Kernel[i]))
+	for range cfg.Paths {
+		l.AddPath(t)
 	}
 	if !cfg.Bare {
 		l.Peer.IP(t, "mptcp limits set subflow 4 add_addr_accepted 4")
@@ -124,6 +118,21 @@ func NewLab(t testing.TB, cfg LabConfig) *Lab {
 	}
 	t.Cleanup(func() { host.Close() }) // before the devices close
 	return l
+}
+
+// AddPath adds one more path, of maxPaths, which the kernel's end can use before the library
+// knows of it.
+func (l *Lab) AddPath(t testing.TB) {
+	t.Helper()
+	i := len(l.gates)
+	name := fmt.Sprintf("path%d", i+1)
+	dev := l.Peer.OpenTUN(t, name)
+	if l.wrap != nil {
+		dev = l.wrap(t, dev)
+	}
+	l.gates = append(l.gates, NewGate(dev))
+	l.Peer.SetAddresses(t, name, prefix(IPv4, IPv4.Kernel[i]), prefix(IPv6, IPv6.Kernel[i]))
+	require.NoError(t, l.Host.AddDevice(l.capture(t, l.gates[i]), prefix(IPv4, IPv4.Library[i]), prefix(IPv6, IPv6.Library[i])))
 }
 
 func prefix(f Family, a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, f.bits) }

@@ -209,9 +209,9 @@ func (r fdReader) Read(p []byte) (int, error) { return unix.Read(int(r), p) }
 
 // socket is a blocking MPTCP socket of the kernel, which connects and disconnects.
 type socket struct {
-	fd     int
-	family Family
-	net.Conn
+	fd       int
+	family   Family
+	net.Conn // nil: what an Exchange does not need is not there
 }
 
 // socket makes one in the namespace.
@@ -225,7 +225,7 @@ func (ns *Namespace) socket(t *testing.T, f Family) *socket {
 		s.fd, err = unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_MPTCP)
 		return err
 	}))
-	t.Cleanup(func() { unix.Close(s.fd) })
+	t.Cleanup(func() { s.Close() })
 	return s
 }
 
@@ -262,6 +262,13 @@ func (s *socket) Write(p []byte) (int, error) {
 		err = io.ErrShortWrite
 	}
 	return max(n, 0), err
+}
+
+// Close implements net.Conn.
+func (s *socket) Close() error {
+	fd := s.fd
+	s.fd = -1
+	return unix.Close(fd)
 }
 
 // CloseWrite implements Conn.

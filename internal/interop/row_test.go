@@ -63,6 +63,8 @@ type row struct {
 	// lone are counters whose mirror images may differ, since a segment is lost on the way
 	// or sent more than once.
 	lone []string
+	// idle: it waits for timers most of the time, and is played beside others that do.
+	idle bool
 	// run is what happens; nil: both ends send at once.
 	run func(t *testing.T, s *scene)
 }
@@ -73,6 +75,10 @@ type scene struct {
 	row  *row
 	want counts // of the kernel's counters
 	hold counts // what the pause in a transfer waits for
+	// up and down are what the library and the kernel send.
+	up, down *Flow
+	// marked are the subflows as they were at the step mark.
+	marked []mptcp.SubflowInfo
 }
 
 // rowBytes is how much a row sends each way.
@@ -80,7 +86,7 @@ func rowBytes(t testing.TB) int64 { return min(Bytes(t), 4e6) }
 
 func TestRows(t *testing.T) {
 	Require(t)
-	for _, r := range slices.Concat(connectRows, joinRows, closeRows, failRows, simultRows) {
+	for _, r := range slices.Concat(connectRows, joinRows, addRows, removeRows, backupRows, portRows, closeRows, failRows, simultRows) {
 		t.Run(fmt.Sprintf("%d %s", r.number, r.name), func(t *testing.T) {
 			families := r.families
 			if families == nil {
@@ -100,6 +106,9 @@ func TestRows(t *testing.T) {
 
 // play runs the row in one role.
 func (r *row) play(t *testing.T, role Role, family Family, want counts) {
+	if r.idle {
+		t.Parallel()
+	}
 	cfg := LabConfig{Role: role, Family: family, Paths: max(r.paths, 1), Bare: true, Wrap: r.wrap}
 	if role == Server {
 		cfg.Host.PathManager = pathmgr.None // rows that announce addresses say so
@@ -193,6 +202,7 @@ func (s *scene) flows(t *testing.T, do func() error) (up, down *Flow) {
 	for _, f := range []*Flow{up, down} {
 		f.HoldAt, f.Hold = f.Bytes/8, hold
 	}
+	s.up, s.down = up, down
 	return up, down
 }
 
