@@ -49,6 +49,7 @@ func TestHostAcceptsJoin(t *testing.T) {
 		p.Want("fourth packet", ACK, Len(0), AckNo(1), Without(option.SubtypeJoin))
 		require.Len(t, conn.Info().Subflows, 2)
 		require.True(t, conn.Info().Subflows[1].Backup)
+		require.EqualValues(t, 1, l.Host.Counters()["MPJoinSynBackupRx"])
 		carriesOn(l, first, conn)
 	})
 }
@@ -191,6 +192,20 @@ func TestHostJoins(t *testing.T) {
 		p.Send("fourth packet", ACK, DataAck(1))
 		p.Await("data", ACK, SomeData, With(option.SubtypeDSS), Without(option.SubtypeJoin))
 		first.Forget()
+	})
+}
+
+// 8684-3.2-07: flag B of the SYN/ACK.
+func TestHostJoinsBackup(t *testing.T) {
+	Families(t, meshed, func(t *testing.T, l *Lab) {
+		_, conn := joining(l)
+		p := l.Opened("SYN with our token", SYN, Join)
+		p.SetID(0, true).Send("SYN/ACK with B", SYN|ACK, Join)
+		p.Want("third packet with HMAC", ACK, Len(0), Join)
+		p.Send("fourth packet", ACK, DataAck(1))
+		l.Sleep(2 * Delay)
+		require.True(t, conn.Info().Subflows[1].RemoteBackup)
+		require.EqualValues(t, 1, l.Host.Counters()["MPJoinSynAckBackupRx"])
 	})
 }
 
