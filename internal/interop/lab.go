@@ -137,8 +137,6 @@ func (l *Lab) AddPath(t testing.TB) {
 
 func prefix(f Family, a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, f.bits) }
 
-func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
-
 // OpenTUN opens a TUN device in the namespace until the test ends.
 func (ns *Namespace) OpenTUN(t testing.TB, name string) tun.Device {
 	t.Helper()
