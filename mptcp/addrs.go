@@ -174,7 +174,7 @@ func (c *Conn) dropAnnouncement(id option.AddrID) {
 }
 
 // withdraw ends the subflows from addresses that the peer knows of, and queues a
-// REMOVE_ADDR. Addresses that it does not know are passed over. c.mu is held.
+// REMOVE_ADDR, which leaves when their FINs have. Addresses that it does not know are passed over. c.mu is held.
 func (c *Conn) withdraw(addrs ...netip.Addr) {
 	var ids []option.AddrID
 	for _, l := range c.locals {

@@ -178,9 +178,9 @@ func (c *Conn) closeSubflow(id uint32) {
 		return
 	}
 	c.logf("closing subflow", s)
-	works := s.State() >= subflow.Established && !s.stale && s.Sender().Backoffs() == 0
+	inOrder := c.endsInOrder(s)
 	switch {
-	case works:
+	case inOrder:
 		s.SetClosing()
 		c.reinjectFrom(id)
 	case s.Sender() == nil && s.Role == subflow.Opener:
@@ -191,9 +191,17 @@ func (c *Conn) closeSubflow(id uint32) {
 	}
 	c.service(c.host.clock.Now())
 	c.mu.Unlock()
-	if works {
+	if inOrder {
 		s.closeWrite()
+		c.mu.Lock()
+		c.service(c.host.clock.Now()) // the withdrawal of its address waits for the FIN
+		c.mu.Unlock()
 	}
+}
+
+// endsInOrder reports whether a subflow that is to be closed works, so that a FIN ends it.
+func (c *Conn) endsInOrder(s *sub) bool {
+	return s.talks() && !s.stale && s.Sender().Backoffs() == 0
 }
 
 // linkDown ends the subflows of a device that has gone. c.mu is not held.

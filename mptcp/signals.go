@@ -133,6 +133,9 @@ func (c *Conn) sendSignal(now time.Time, g signal) bool {
 	if g.bound && c.byID(g.on) == nil {
 		return true
 	}
+	if r, ok := g.option.(option.RemoveAddr); ok && c.finsDue(r) {
+		return false
+	}
 	if a, ok := g.option.(option.AddAddr); ok && !a.Echo && now.Before(c.signals.nextAnnouncement) {
 		c.signalAt(c.signals.nextAnnouncement)
 		return false
@@ -156,6 +159,15 @@ func (c *Conn) sendSignal(now time.Time, g signal) bool {
 		c.count(mib.MPPrioTx)
 	}
 	return true
+}
+
+// finsDue reports whether a subflow that works has yet to send the FIN that ends it before the
+// withdrawal of its address does (8684-3.4.2-06, 8684-Q-16): a peer that hears of that first
+// may reset the subflow, and with it what is under way.
+func (c *Conn) finsDue(r option.RemoveAddr) bool {
+	return slices.ContainsFunc(c.subs, func(s *sub) bool {
+		return s.withdrawn && s.ep != nil && !s.FinSent() && c.endsInOrder(s) && slices.Contains(removalIDs(r), s.LocalID)
+	})
 }
 
 // carrier picks the subflow for a signal, or nil if none may carry it now. One that works is

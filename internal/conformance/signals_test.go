@@ -200,8 +200,8 @@ func TestWithdrawalClosesSubflows(t *testing.T) {
 	either(t, Options{}, func(t *testing.T, l *Lab, p *Peer, conn *mptcp.Conn) {
 		j := l.Join(1, 4)
 		require.NoError(t, conn.Withdraw(l.HostAddr(1)))
-		p.Await("the withdrawal", ACK, Option(option.NewRemoveAddr(j.HostID)))
 		j.Await("FIN", FIN|ACK, Without(option.SubtypeRemoveAddr))
+		p.Await("then the withdrawal", ACK, Option(option.NewRemoveAddr(j.HostID)))
 		j.Send("FIN", FIN|ACK)
 		l.Sleep(second)
 		require.Equal(t, "closed", conn.Info().Subflows[1].State)

@@ -28,8 +28,15 @@ type counts map[string]int64
 // some stands for any number but none, whatever for that too.
 const some, whatever = -1, -2
 
-// is reports whether v is what is wanted.
-func is(want, v int64) bool { return v == want || want == some && v > 0 || want == whatever }
+// is reports whether v is what is wanted of a counter.
+func is(name string, want, v int64) bool {
+	if want > 0 && (name == "AddAddrTx" || name == "EchoAdd") {
+		// The kernel announces again when an echo takes a little longer than a few round trips, as it may
+		// on a busy machine. That the library echoes each is told by the counters' mirror images.
+		return v >= want
+	}
+	return v == want || want == some && v > 0 || want == whatever
+}
 
 // row is one scenario of the kernel's own tests, tools/testing/selftests/net/mptcp, of
 // which the library plays one side. Rows have the numbers of our acceptance list and the
@@ -219,7 +226,7 @@ func (s *scene) await(t *testing.T) {
 func (s *scene) reached(t testing.TB) bool {
 	now := s.Peer.Counters(t)
 	for name, v := range s.hold {
-		if have := now.Get(t, name); have < v || !is(v, have) && v == some {
+		if have := now.Get(t, name); have < v || v == some && have == 0 {
 			return false
 		}
 	}
@@ -266,7 +273,7 @@ func (s *scene) wrong(t *testing.T) (list []string) {
 		never = append(never, resetCounters...)
 	}
 	for name, v := range s.want {
-		if !is(v, kernel.Get(t, name)) {
+		if !is(name, v, kernel.Get(t, name)) {
 			list = append(list, fmt.Sprintf("kernel's %s is %d, not %d", name, kernel[name], v))
 		}
 	}
@@ -279,7 +286,7 @@ func (s *scene) wrong(t *testing.T) (list []string) {
 		}
 	}
 	for name, v := range s.row.ours {
-		if !is(v, ours.Get(t, name)) {
+		if !is(name, v, ours.Get(t, name)) {
 			list = append(list, fmt.Sprintf("library's %s is %d, not %d", name, ours[name], v))
 		}
 	}
