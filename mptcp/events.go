@@ -37,7 +37,8 @@ func (c *Conn) note(ev pathmgr.Event) {
 // NextEvent waits for the next thing that happens to the paths of the connection and returns it: what
 // path managers are told, and `ip mptcp monitor` shows of Linux' connections. The first is
 // pathmgr.Established; then come SubflowUp and SubflowDown, RemoteAddrUp and RemoteAddrDown for what
-// the peer announces and withdraws, PriorityChanged for its MP_PRIO, LocalAddrUp and LocalAddrDown.
+// the peer announces and withdraws, PriorityChanged for its MP_PRIO, LocalAddrUp and LocalAddrDown, and
+// Resumed when the machine had been suspended.
 // There are events with every path manager; a program that manages paths itself takes pathmgr.Manual.
 //
 // The last 64 events are kept. When older ones had to make room the error is ErrEventsMissed, once, and Info

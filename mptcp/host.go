@@ -55,6 +55,7 @@ type Host struct {
 	listeners map[*Listener]struct{}
 	ports     map[netip.AddrPort]*Listener // where they listen
 	gone      chan struct{}                // closed at the end of Close
+	sleep     sleepWatch
 
 	halfOpen      waiting // connections that were answered with SYN/ACK and not accepted
 	halfOpenJoins waiting
@@ -86,6 +87,7 @@ func NewHost(cfg *Config) (*Host, error) {
 		// would race with the one that started it.
 		h.spawn = func(f func()) { env.AfterFunc(0, f) }
 	}
+	h.sleep.clock, _ = h.clock.(clock.Sleeper)
 	stack, err := netstack.New(&netstack.Config{
 		Hook: hook{h}, Clock: h.clock, Rand: stackRand, ReceiveBuffer: h.cfg.ReceiveBuffer + h.cfg.ReceiveBuffer/4 + 1<<20, TimeWait: timeWait,
 		AcceptUnclaimed: h.acceptUnclaimed, Accepted: h.acceptedUnclaimed, MaxUnclaimed: h.cfg.MaxHalfOpen + spareBacklog,
@@ -209,6 +211,7 @@ func (h *Host) Close() error {
 		return ErrHostClosed
 	}
 	h.closed = true
+	h.stopSleepWatch()
 	conns := h.connList()
 	listeners := make([]*Listener, 0, len(h.listeners))
 	for l := range h.listeners {
@@ -281,6 +284,7 @@ func (h *Host) register(role pathmgr.Role) (*Conn, error) {
 		h.made++
 		c.number = h.made
 		h.conns[c] = struct{}{}
+		h.watchSleep()
 		h.mu.Unlock()
 		return c, nil
 	}

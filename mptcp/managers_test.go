@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,12 +28,24 @@ type routed struct {
 // onRouted runs a test with a connection from the first to the first address, confirmed, in virtual time.
 func onRouted(t *testing.T, client, server pathmgr.Factory, f func(t *testing.T, r *routed, c, s *Conn)) {
 	t.Helper()
+	onRoutedWith(t, client, server, Config{}, nil, f)
+}
+
+// onRoutedWith is onRouted with a configuration for both hosts; asleep, if not nil, is for how long the client's
+// machine has been suspended.
+func onRoutedWith(t *testing.T, client, server pathmgr.Factory, cfg Config, asleep *atomic.Int64, f func(t *testing.T, r *routed, c, s *Conn)) {
+	t.Helper()
 	simnet.Test(t, simnet.Config{Seed: 1, Deadline: time.Hour}, func(t *testing.T, w *simnet.World) {
 		r := &routed{t: t, hub: w.Router("hub")}
 		shape := simnet.Shape{Rate: 8 * simnet.Mbps, Delay: delay}
 		for side, name := range []string{"client", "server"} {
 			node := w.Host(name)
-			h, err := NewHost(&Config{Environment: node})
+			cfg := cfg
+			cfg.Environment = node
+			if side == 0 && asleep != nil {
+				cfg.Environment = laptop{node, asleep}
+			}
+			h, err := NewHost(&cfg)
 			require.NoError(t, err)
 			r.hosts[side] = h
 			for i := range 2 {

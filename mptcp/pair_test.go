@@ -8,6 +8,7 @@ import (
 	"math/rand"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +29,8 @@ type setup struct {
 	shape simnet.Shape
 	// pipe, if set, makes the paths pipes in place of links.
 	pipe *tun.PipeConfig
+	// asleep, if set, is for how long the client's machine has been suspended, in nanoseconds.
+	asleep *atomic.Int64
 }
 
 // pair is two hosts in a world of their own, joined by paths.
@@ -77,6 +80,9 @@ func (p *pair) newHost(side int, cfg *Config) *Host {
 		c.PathManager = newParallel
 	}
 	c.Environment = p.nodes[side]
+	if side == 0 && p.asleep != nil {
+		c.Environment = laptop{p.nodes[side], p.asleep}
+	}
 	h, err := NewHost(&c)
 	require.NoError(p.t, err)
 	return h

@@ -15,7 +15,7 @@ import (
 
 const (
 	// livenessProbes is how often a subflow is asked whether it works when the peer has
-	// withdrawn its address.
+	// withdrawn its address; see also wakeProbes.
 	livenessProbes = 3
 	// minLivenessWait is how long an answer is waited for, or two round trips if that is more.
 	// Linux answers one such ACK in 500 ms.
@@ -91,7 +91,7 @@ func (c *Conn) removeAddrIn(now time.Time, o option.RemoveAddr) {
 		for _, s := range c.subs {
 			if !s.down && s.RemoteID == id && s.State() >= subflow.Established {
 				known = true
-				c.checkLiveness(now, s)
+				c.askIfAlive(now, s, livenessProbes, minLivenessWait)
 			}
 		}
 		if !known {
@@ -104,18 +104,19 @@ func (c *Conn) removeAddrIn(now time.Time, o option.RemoveAddr) {
 	}
 }
 
-// liveness is the question whether a subflow still works whose address the peer has
-// withdrawn (8684-3.4.2-02).
+// liveness is the question whether a subflow still works: the peer has withdrawn its address
+// (8684-3.4.2-02), or the host has slept.
 type liveness struct {
-	at     time.Time // of the next probe, or of the verdict; zero: nobody asks
-	last   time.Time // when the newest segment had come before it was asked
-	probes int
+	at    time.Time     // of the next probe, or of the verdict; zero: nobody asks
+	last  time.Time     // when the newest segment had come before it was asked
+	tries int           // probes that may still be sent
+	pause time.Duration // between two, at least
 }
 
-// checkLiveness begins to ask.
-func (c *Conn) checkLiveness(now time.Time, s *sub) {
+// askIfAlive begins to ask, with so many probes and such pauses between them.
+func (c *Conn) askIfAlive(now time.Time, s *sub, tries int, pause time.Duration) {
 	if s.isUsable() && s.liveness.at.IsZero() {
-		s.liveness = liveness{at: now, last: s.LastReceived()}
+		s.liveness = liveness{at: now, last: s.LastReceived(), tries: tries, pause: pause}
 	}
 }
 
@@ -130,17 +131,17 @@ func (c *Conn) probeLiveness(now time.Time) {
 			q.at = time.Time{} // its end has begun
 		case s.LastReceived().After(q.last):
 			q.at = time.Time{}
-			c.logf("subflow answers, and stays though its address was withdrawn", s)
+			c.logf("subflow answers, and stays", s)
 		case now.Before(q.at):
-		case q.probes == livenessProbes:
-			c.logf("subflow of a withdrawn address does not answer", s)
+		case q.tries == 0:
+			c.logf("subflow does not answer", s)
 			s.SetResetOption(option.Reset{Reason: option.ReasonPerformance, Transient: true})
 			c.resetSub(s, syscall.ETIMEDOUT)
 			return // c.subs may have changed; the timer fires again for the others
 		default:
 			s.SendProbe(now)
-			q.probes++
-			q.at = now.Add(max(minLivenessWait, 2*s.Sender().Snapshot().SRTT))
+			q.tries--
+			q.at = now.Add(max(q.pause, 2*s.Sender().Snapshot().SRTT))
 		}
 	}
 }

@@ -47,7 +47,7 @@ type sub struct {
 	abortLater  bool          // ep is to be reset as soon as it is attached
 	closeLater  bool          // a FIN is to be sent as soon as ep is attached
 	withdrawn   bool          // we have withdrawn its local address
-	liveness    liveness      // the peer has withdrawn its remote address: does it work?
+	liveness    liveness      // does it work still?
 	settled     chan struct{} // closed when it carries data, or has ended
 	endedBy     error         // why it has ended; set with down
 	waits       *list.Element // in a list of handshakes that the peer has to complete; Host.mu protects it

@@ -126,3 +126,28 @@ func TestInitialAddressWithAnotherPort(t *testing.T) {
 	c.event(RemoteAddrUp{0, ap("192.0.2.1:8443")})
 	c.opens("10.0.0.1 > 192.0.2.1:8443")
 }
+
+// After the machine's sleep the pauses are over, but for what the peer has asked for.
+func TestResumed(t *testing.T) {
+	c := established(t, Default(), Client, false, "10.0.0.1", "10.1.0.1", "10.2.0.1")
+	c.opens("10.1.0.1 > "+server, "10.2.0.1 > "+server)
+	for range 10 {
+		for _, l := range []string{"10.1.0.1", "10.2.0.1"} {
+			c.failed(l, server)
+		}
+		c.pass(lastBackoff * 5 / 4)
+		require.Len(t, c.opened, 2)
+		c.opened = nil
+	}
+	c.failed("10.1.0.1", server)
+	c.event(SubflowDown{Local: ap("10.2.0.1:0"), Remote: ap(server), Err: errLost, Reason: 2})
+	c.pass(time.Second)
+	c.opens()
+	c.event(Resumed{})
+	c.opens("10.1.0.1 > " + server)
+	c.pass(4 * time.Second)
+	c.opens("10.2.0.1 > " + server)
+	c.failed("10.1.0.1", server)
+	c.pass(firstBackoff * 5 / 4)
+	c.opens("10.1.0.1 > " + server)
+}

@@ -116,6 +116,10 @@ func (m *mesh) note(now time.Time, ev Event) []Action {
 		m.subflowUp(now, e)
 	case SubflowDown:
 		m.subflowDown(now, e)
+	case Resumed:
+		for _, p := range m.pairs {
+			p.waited()
+		}
 	case Timer:
 		m.wakeAt = time.Time{}
 	}

@@ -136,6 +136,13 @@ func (p *pair) reset() {
 	}
 }
 
+// waited ends the pause before the next attempt, but for what the peer asked for.
+func (p *pair) waited() {
+	if p.state == pairWaiting {
+		p.failures, p.ended, p.tried = 0, time.Time{}, time.Time{}
+	}
+}
+
 // revive lets a pair be opened again that was given up, not before its pause is over: the
 // peer announces as often as it likes.
 func (p *pair) revive() {

@@ -94,6 +94,10 @@ type PriorityChanged struct {
 	Backup bool
 }
 
+// Resumed says that the machine was suspended and goes on: what waits for a time has waited long
+// enough, and addresses may work that did not.
+type Resumed struct{}
+
 // Timer says that a time asked for by WakeAt has come.
 type Timer struct{}
 
@@ -108,6 +112,7 @@ func (RemoteAddrDown) event()  {}
 func (SubflowUp) event()       {}
 func (SubflowDown) event()     {}
 func (PriorityChanged) event() {}
+func (Resumed) event()         {}
 func (Timer) event()           {}
 func (Changed) event()         {}
 

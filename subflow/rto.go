@@ -90,6 +90,16 @@ func (s *Sender) onTimeout(now time.Time) {
 	}
 }
 
+// RetryNow takes the silence so far for nobody's fault, since the host slept: if something waits for an
+// acknowledgment the retransmission timer fires now, and its pauses are short again.
+func (s *Sender) RetryNow(now time.Time) {
+	if s.closed || s.rtx.base.IsZero() {
+		return
+	}
+	s.rtx.backoffs, s.rtx.probes, s.rtx.unanswered = 0, min(s.rtx.probes, 1), 0
+	s.onTimeout(now)
+}
+
 // sendWindowProbe sends the first byte that is not acknowledged: again, or for the first
 // time and beyond the closed window.
 func (s *Sender) sendWindowProbe(now time.Time) {

@@ -69,6 +69,7 @@ const (
 	PathMTULowered   // subflows whose path's MTU was lowered by ICMP
 	PathMTUBlackHole // subflows on whose path long segments vanish without a word
 	OutOfWindowIcmps // ICMP ignored, since it quotes nothing that is in flight (RFC 5927; Linux' TcpExt has it too)
+	Resumed          // times that the host was found to have been suspended
 	ListenOverflow   // connections refused since too many wait for Accept
 
 	count
@@ -94,7 +95,7 @@ var names = [count]string{
 	SubflowStale: "SubflowStale", SubflowRecover: "SubflowRecover", WinProbe: "WinProbe", Blackhole: "Blackhole",
 	HalfOpenDrop: "HalfOpenDrop", JoinHalfOpenDrop: "JoinHalfOpenDrop",
 	PathMTULowered: "PathMTULowered", PathMTUBlackHole: "PathMTUBlackHole", OutOfWindowIcmps: "OutOfWindowIcmps",
-	ListenOverflow: "ListenOverflow",
+	Resumed: "Resumed", ListenOverflow: "ListenOverflow",
 }
 
 // String is the counter's name, e.g. "MPJoinSynRx".
