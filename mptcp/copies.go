@@ -62,6 +62,6 @@ func (s *sub) head(limit int) (run subflow.RxRun, first bool) {
 // holdsFirst reports whether s holds the byte d, received in order and not yet read, and got
 // it first.
 func (s *sub) holdsFirst(d seq.DSN) bool {
-	at, ok := s.Find(d)
+	at, ok := s.Find(d, s.position())
 	return ok && !s.late.Contains(at)
 }

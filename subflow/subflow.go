@@ -152,20 +152,21 @@ func (f *Subflow) FinSent() bool { return f.finSent }
 // FinAcked reports whether the peer has acknowledged our FIN.
 func (f *Subflow) FinAcked() bool { return f.finAcked }
 
-// Find returns the sequence number of the byte d if that is among those received in order and
-// not yet read; the first, if it came several times.
-func (f *Subflow) Find(d seq.DSN) (seq.SSN, bool) {
+// Find returns the sequence number of the byte d if that is among those received in order from
+// pos on; the first, if it came several times.
+func (f *Subflow) Find(d seq.DSN, pos seq.SSN) (seq.SSN, bool) {
 	end := f.accounted
 	if f.rx.on {
 		end = f.rx.from
 	}
-	for i := f.maps.head; i < len(f.maps.list); i++ {
+	for i := f.maps.search(pos); i < len(f.maps.list); i++ {
 		m := &f.maps.list[i]
 		if m.bad || end.LessEq(m.start) {
 			break
 		}
+		from := max(0, pos.Sub(m.start)) // the mapping of a byte that was read stays until all of its bytes were
 		n := min(m.n, end.Sub(m.start))
-		if m.dsn.LessEq(d) && d.Less(m.dsn.Add(n)) {
+		if m.dsn.Add(from).LessEq(d) && d.Less(m.dsn.Add(n)) {
 			return m.start.Add(int(d.Sub(m.dsn))), true
 		}
 	}

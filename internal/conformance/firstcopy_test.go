@@ -38,3 +38,21 @@ func TestFirstCopyOnTheSameSubflow(t *testing.T) {
 		require.EqualValues(t, 2, l.Host.Counters()["DuplicateData"])
 	})
 }
+
+// 8684-3.3.1-03: a copy that was passed over is not looked for again, though the rest of its mapping has yet to come.
+func TestFirstCopyBehindOthers(t *testing.T) {
+	Test(t, twoPaths, func(t *testing.T, l *Lab) {
+		first, conn := connected(l)
+		p := l.Join(1, 1)
+		p.Send("behind a gap", Data("GHI"), Map(8, 1, 3))
+		p.Await("acknowledged there only", ACK, AckNo(4), DataAck(2))
+		p.Send("what is due", Data("ABC"), Map(2, 4, 3))
+		p.Await("acknowledged", ACK, AckNo(7), DataAck(5))
+		first.Send("a copy of that, half a mapping", Data("abc"), Map(2, 2, 6))
+		first.Await("acknowledged", ACK, AckNo(5), DataAck(5))
+		require.Equal(t, "ABC", l.Read(conn, 3).Result())
+		first.Send("the gap, the other half", Data("def"))
+		first.Await("acknowledged", ACK, AckNo(8), DataAck(11))
+		require.Equal(t, "defGHI", l.Read(conn, 6).Result())
+	})
+}

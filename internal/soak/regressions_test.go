@@ -41,6 +41,9 @@ var regressions = []regression{
 	// The peer's host was gone without a word. With several paths there was always a join
 	// being tried, which counted as a subflow, so that Config.BreakTimeout never began.
 	{602, "joins to a peer that is gone keep a connection alive for ever"},
+	// The next byte had been passed over on one subflow, since it had come on another one first, but half of the
+	// mapping there had yet to come. Read found the byte in it again, and looked no further.
+	{40727, "a Read that looks for a byte where it was passed over"},
 }
 
 // harshRegressions are of harshScenario.
