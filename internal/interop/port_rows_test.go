@@ -52,7 +52,7 @@ var portRows = []row{
 		number: 67, name: "remove single address with port, turned", paths: 2, kernel: kernelLimits(1, 1),
 		dials: counts{"AddAddr": 1, "EchoAddTx": 1, "PortAdd": 1, "MPJoinPortSynAckRx": 1, "RmAddr": 1, "RmSubflow": 0},
 		ours:  counts{"RmSubflow": 1},
-		run:   script(announcesPath(1, joinPort), carrying(2), withdraws(1), carrying(1)),
+		run:   script(announcesPath(1, joinPort), carrying(2), echoed, withdraws(1), carrying(1)),
 	},
 	{
 		number: 68, name: "port-based signal endpoint must not accept mpc", paths: 2, kernel: kernelSignalsPort(1, joinPort),
