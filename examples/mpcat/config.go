@@ -44,6 +44,11 @@ end. Over everything that has a default route:
 
     mpcat -uplinks auto example.org 5001 <file
 
+An ssh session that lives on while networks come and go, to a server with Multipath TCP
+(mptcpize enable ssh):
+
+    ssh -o ProxyCommand='mpcat -uplinks auto %h %p' root@example.org
+
 To see first what it would do to the system, add -dry-run. With -l the uplinks'
 PORT is forwarded to mpcat; HOST is then 0.0.0.0 or ::.
 

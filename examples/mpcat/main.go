@@ -44,7 +44,8 @@ func mpcat(args []string) int {
 		fmt.Fprintln(os.Stderr, "mpcat:", err)
 		return exitUsage
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// SIGHUP is how ssh ends its ProxyCommand.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if err := run(ctx, cfg, os.Stdin, os.Stdout, tun.Open); err != nil {
 		fmt.Fprintln(os.Stderr, "mpcat:", strings.ReplaceAll(err.Error(), "\n", ": "))
