@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -42,6 +43,15 @@ func (s *scenario) mayNarrow() bool { return !s.hasBox(ackProxy) }
 // mayLimitSubflows: where subflows vanish without a word, the peer counts them for a while
 // and refuses others.
 func (s *scenario) mayLimitSubflows() bool { return s.mayLoseSubflows() && !s.losesSubflows() }
+
+// closeTimeout is what Config.CloseTimeout is. In its default minute a sender that closes at once with 4 MiB in its
+// buffer cannot get rid of them, where the peer's is 4 KiB and the round trip a third of a second.
+func (s *scenario) closeTimeout() time.Duration {
+	if slices.ContainsFunc(s.conns, func(t traffic) bool { return t.ending == oneWay }) {
+		return deadline / 2
+	}
+	return 0
+}
 
 // longestStall is how long a trace of rates may let nothing pass. Each retransmission is a
 // packet, too: fifteen lost in a row end a connection.
