@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/tun"
 	"github.com/gomptcp/gomptcp/tun/simnet"
 )
@@ -387,6 +389,28 @@ func TestMaxSubflows(t *testing.T) {
 			return n == 2
 		}, "two are refused")
 		eventually(t, func() bool { return established(c) == 2 }, "two are not")
+		exchange(t, c, s, 1<<20)
+	})
+}
+
+// 8684-3.6-02: who was refused for want of room gets in when there is some.
+func TestRoomForASubflow(t *testing.T) {
+	onPair(t, setup{paths: 3, client: &Config{PathManager: pathmgr.Default}, server: &Config{PathManager: pathmgr.Default, MaxSubflows: 2}}, func(t *testing.T, p *pair) {
+		c, s := p.connect()
+		confirm(t, c, s)
+		eventually(t, func() bool { return established(c) == 2 && len(c.Info().Subflows) > 2 }, "one gets in, one is refused")
+		var in SubflowInfo
+		for _, f := range c.Info().Subflows {
+			if f.State == "established" && f.ID != 1 {
+				in = f
+			}
+		}
+		require.NoError(t, c.RemoveSubflow(in.ID))
+		eventually(t, func() bool {
+			return established(c) == 2 && slices.ContainsFunc(c.Info().Subflows, func(f SubflowInfo) bool {
+				return f.State == "established" && f.ID != 1 && f.Local.Addr() != in.Local.Addr()
+			})
+		}, "the other one")
 		exchange(t, c, s, 1<<20)
 	})
 }

@@ -165,9 +165,9 @@ func (h *Host) batchOf(l *netstack.Link) *batch {
 func (h *Host) synIn(l *netstack.Link, key flowKey, t packet.TCP) (s *sub, pass bool) {
 	set := option.Parse(t.Options(), t.Flags())
 	if join, ok := set.JoinSyn(); ok {
-		s, reason := h.joinIn(l, key, join)
+		s, reset := h.joinIn(l, key, join)
 		if s == nil {
-			refuse(l, t, reason)
+			refuse(l, t, reset)
 		}
 		return s, s != nil
 	}
@@ -195,9 +195,9 @@ func (h *Host) synIn(l *netstack.Link, key flowKey, t packet.TCP) (s *sub, pass 
 }
 
 // joinIn finds the connection that a join asks for by its token alone (8684-3.2-18), or
-// the reason for refusing it (8684-Q-04, 8684-Q-32). A join counts as a subflow only when
+// the reason for refusing it, and whether that may pass (8684-Q-04, 8684-Q-32, 8684-3.6-02). A join counts as a subflow only when
 // the peer has proved that it may open one (8684-5-01).
-func (h *Host) joinIn(l *netstack.Link, key flowKey, join option.JoinSyn) (*sub, option.ResetReason) {
+func (h *Host) joinIn(l *netstack.Link, key flowKey, join option.JoinSyn) (*sub, option.Reset) {
 	h.mib.Add(mib.MPJoinSynRx)
 	if join.Backup {
 		h.mib.Add(mib.MPJoinSynBackupRx)
@@ -207,14 +207,14 @@ func (h *Host) joinIn(l *netstack.Link, key flowKey, join option.JoinSyn) (*sub,
 	h.mu.RUnlock()
 	if c == nil {
 		h.mib.Add(mib.MPJoinNoTokenFound)
-		return nil, option.ReasonMPTCP
+		return nil, option.Reset{Reason: option.ReasonMPTCP}
 	}
 	c.mu.Lock()
-	if reason, no := c.refusesJoins(key); no {
-		c.logf("join refused", nil, slog.Any("from", key.remote), slog.Any("to", key.local), slog.String("reason", reason.String()))
+	if reset, no := c.refusesJoins(key); no {
+		c.logf("join refused", nil, slog.Any("from", key.remote), slog.Any("to", key.local), slog.String("reason", reset.Reason.String()), slog.Bool("for now", reset.Transient))
 		c.mu.Unlock()
 		h.mib.Add(mib.MPJoinRejected)
-		return nil, reason
+		return nil, reset
 	}
 	c.limitHalfOpenJoins()
 	s := c.newSub(subflow.Join, subflow.Responder, key, l, false)
@@ -222,33 +222,35 @@ func (h *Host) joinIn(l *netstack.Link, key flowKey, join option.JoinSyn) (*sub,
 	oldest := h.halfOpenJoins.add(s)
 	c.mu.Unlock()
 	h.giveUp(oldest)
-	return s, 0
+	return s, option.Reset{}
 }
 
-// refusesJoins reports whether, and why, the peer may not open a subflow here and now. c.mu is
-// held.
-func (c *Conn) refusesJoins(key flowKey) (option.ResetReason, bool) {
+// refusesJoins reports whether, and why, the peer may not open a subflow here and now. The limits are for
+// now: what is counted ends, perhaps without the peer's knowing that it has not yet. c.mu is held.
+func (c *Conn) refusesJoins(key flowKey) (option.Reset, bool) {
 	switch {
 	case c.phase != open && c.phase != finished || c.shared.Mode != subflow.MPTCP || c.singlePath || !c.shared.PeerConfirmed && c.role == pathmgr.Client:
-		return option.ReasonMPTCP, true
-	case c.liveSubs() >= c.host.cfg.MaxSubflows || c.host.cfg.DenyJoinInitial && key.local == c.initialLocal():
-		return option.ReasonProhibited, true
+		return option.Reset{Reason: option.ReasonMPTCP}, true
+	case c.host.cfg.DenyJoinInitial && key.local == c.initialLocal():
+		return option.Reset{Reason: option.ReasonProhibited}, true
+	case c.liveSubs() >= c.host.cfg.MaxSubflows:
+		return option.Reset{Reason: option.ReasonProhibited, Transient: true}, true
 	}
 	c.host.mu.RLock()
 	lingering := c.lingering
 	c.host.mu.RUnlock()
 	if lingering >= maxLingering {
-		return option.ReasonResources, true
+		return option.Reset{Reason: option.ReasonResources, Transient: true}, true
 	}
 	if _, err := c.localAddr(key.local.Addr(), 0); err != nil {
-		return option.ReasonResources, true
+		return option.Reset{Reason: option.ReasonResources}, true
 	}
-	return 0, false
+	return option.Reset{}, false
 }
 
 // refuse answers a SYN with RST and the reason (8684-3.2-09, -10).
-func refuse(l *netstack.Link, t packet.TCP, reason option.ResetReason) {
-	opts := option.Pad(option.Reset{Reason: reason}.AppendTo(nil), 0)
+func refuse(l *netstack.Link, t packet.TCP, reset option.Reset) {
+	opts := option.Pad(reset.AppendTo(nil), 0)
 	head := packet.AppendTCP(nil, &packet.Fields{
 		Src: t.Dst(), Dst: t.Src(), Ack: t.Seq() + 1, Flags: packet.FlagRST | packet.FlagACK, Options: opts,
 	})

@@ -38,7 +38,7 @@ func (c *Conn) OnUsable(now time.Time, f *subflow.Subflow) {
 	if f.Role == subflow.Responder && c.liveSubs() > c.host.cfg.MaxSubflows {
 		// Others have completed their handshakes since its SYN came.
 		c.host.mib.Add(mib.MPJoinRejected)
-		c.OnReset(now, f, &subflow.ResetError{Reason: option.ReasonProhibited, Text: "Config.MaxSubflows reached"})
+		c.OnReset(now, f, &subflow.ResetError{Reason: option.ReasonProhibited, Transient: true, Text: "Config.MaxSubflows reached"})
 		return
 	}
 	s.settle()

@@ -135,6 +135,19 @@ func TestReasonsOfResets(t *testing.T) {
 	}
 }
 
+// 8684-3.6-02: an announced address where a subflow is refused for now is tried again, again and again.
+func TestRefusedForNow(t *testing.T) {
+	c := established(t, Default(), Client, false, "10.0.0.1")
+	c.event(RemoteAddrUp{2, ap("192.0.2.2:443")})
+	c.opens("10.0.0.1 > 192.0.2.2:443")
+	for range 2 * maxMisled {
+		c.event(SubflowDown{ID: 2, Local: ap("10.0.0.1:0"), Remote: ap("192.0.2.2:443"), Err: errLost, Reason: 3})
+		c.opens()
+		c.pass(2 * lastBackoff)
+		c.opens("10.0.0.1 > 192.0.2.2:443")
+	}
+}
+
 // What the peer announces does not lead to ourselves.
 func TestOwnAddressIsAnnounced(t *testing.T) {
 	c := established(t, Default(), Client, true, "10.0.0.1", "10.1.0.1")

@@ -251,7 +251,7 @@ func (m *mesh) subflowDown(now time.Time, e SubflowDown) {
 		m.refuse(at)
 		return
 	}
-	if e.ID != 0 && !p.worked && !m.isInitial(at.remote) {
+	if e.ID != 0 && !p.worked && !m.isInitial(at.remote) && !invited(e) {
 		m.misled++
 	}
 	p.down(now, e, m.isInitial(at.remote))

@@ -93,10 +93,14 @@ func (p *pair) down(now time.Time, e SubflowDown, initial bool) {
 		p.rtt = e.RTT
 	}
 	p.state = pairWaiting
-	if e.Err == nil || !p.worked && !initial {
+	if e.Err == nil || !p.worked && !initial && !invited(e) {
 		p.state = pairGivenUp
 	}
 }
+
+// invited reports whether the peer has answered that another attempt is worth it (8684-3.6-02). That is no failure
+// as of an address where nobody knows the connection, which is not tried again (8684-3.9.3-02).
+func invited(e SubflowDown) bool { return e.Reason != 0 && !e.Permanent }
 
 // dueAt is when the next attempt may begin, which may be long ago. urgent: there is no other
 // subflow.
