@@ -60,6 +60,8 @@ type Conn struct {
 	// singlePath: a fallback to plain TCP is under way, no subflow may be added.
 	singlePath bool
 
+	standstill standstill
+
 	breakAt  time.Time // when a connection without subflows ends
 	lostBy   error     // what ended the last of them
 	closeAt  time.Time // when Close gives up waiting for the peer

@@ -47,6 +47,9 @@
 // first left out (its unacknowledged data is sent elsewhere) and given up later. A
 // connection without any subflow waits for one for Config.BreakTimeout.
 //
+// When all subflows are silent they are probed from three times a second on, and one that answers is in use
+// again at once, however long its retransmission timer would still wait.
+//
 // A machine that was suspended notices within a second that it runs again (Linux: by CLOCK_BOOTTIME; else by
 // the wall clock). What waits is then tried at once, and a subflow that does not answer in 10 s is
 // reset, so that a new one can take its place. Time asleep counts for no timeout.

@@ -64,6 +64,7 @@ func (c *Conn) service(now time.Time) {
 	}
 	c.probeWindow(now)
 	c.probeDataAck(now)
+	c.probeStandstill(now)
 	c.repeatAnnouncements(now)
 	c.sendSignals(now)
 	c.probeLiveness(now)
@@ -291,6 +292,7 @@ func (c *Conn) nextTime() (at time.Time) {
 	add(c.closeAt)
 	add(c.breakAt)
 	add(c.pmAt)
+	add(c.standstill.at)
 	add(c.tx.window.at)
 	add(c.tx.dataAck.at)
 	add(c.signals.at)

@@ -1,0 +1,42 @@
+package mptcp
+
+import (
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Paths that come back after a silence of some seconds, without a word, carry data again in a fraction of a
+// second, though the retransmission timers have backed off; whichever it is.
+func TestReturnFromStandstill(t *testing.T) {
+	for paths := 1; paths <= 2; paths++ {
+		for back := range paths {
+			t.Run(fmt.Sprintf("path %d of %d", back+1, paths), func(t *testing.T) {
+				onPair(t, setup{paths: paths}, func(t *testing.T, p *pair) {
+					c, s := p.connectFully(paths)
+					for _, silence := range []time.Duration{time.Second, 3 * time.Second, 5 * time.Second} {
+						for _, l := range p.links {
+							l.Down()
+						}
+						sent := make([]byte, 100_000)
+						_, err := c.Write(sent)
+						require.NoError(t, err)
+						time.Sleep(silence)
+						p.links[back].Up()
+						returned := time.Now()
+						_, err = io.ReadFull(s, sent)
+						require.NoError(t, err)
+						require.Less(t, time.Since(returned), silence/4+500*time.Millisecond)
+						for _, l := range p.links {
+							l.Up()
+						}
+						time.Sleep(30 * time.Second)
+					}
+				})
+			})
+		}
+	}
+}
