@@ -142,7 +142,8 @@ func (c *Conn) dataAckLags() bool {
 		return false
 	}
 	for _, s := range c.subs {
-		if s.isUsable() && s.Sender().Queued() > 0 {
+		// What a stale subflow holds has been sent elsewhere.
+		if s.isUsable() && s.Sender().Queued() > 0 && !(s.stale && c.hasOther(s)) {
 			return false
 		}
 	}

@@ -89,6 +89,23 @@ func TestLostWindowUpdate(t *testing.T) {
 	})
 }
 
+// 8684-3.3.6-03: all bytes are acknowledged on a subflow that works, and a DATA_ACK does not come:
+// they are sent again, also while a dead subflow still holds copies of some.
+func TestDataAckLagsBesideADeadSubflow(t *testing.T) {
+	eachRole(t, twoPaths, func(t *testing.T, l *Lab, _ *Peer, conn *mptcp.Conn) {
+		p := l.Join(1, 1)
+		text := strings.Repeat("0123456789", 1000)
+		l.Write(conn, text).Result()
+		for got := 0; got < len(text); {
+			got += len(p.Await("all of it, once the other is stale", ACK, SomeData).Payload)
+			p.Send("acknowledged on the subflow only", ACK, DataAck(1))
+		}
+		require.Equal(t, "stale", conn.Info().Subflows[0].State)
+		p.Forget()
+		p.Await("again", ACK, SomeData)
+	})
+}
+
 // 8684-3.3.3-03: DATA_FIN takes no room in a window that is closed.
 func TestDataFinWithAClosedWindow(t *testing.T) {
 	eachRole(t, twoPaths, func(t *testing.T, l *Lab, first *Peer, conn *mptcp.Conn) {
