@@ -9,8 +9,9 @@ import (
 const (
 	// standstillBackoffs is after how many RTOs in a row on each subflow a connection stands still.
 	standstillBackoffs = 2
-	// standstillBeat is the time between two probes then; every third one doubles it, up to maxBeat.
+	// standstillBeat is the time between two probes then; every beatProbes of them double it, up to maxBeat.
 	standstillBeat, maxBeat = 300 * time.Millisecond, 10 * time.Second
+	beatProbes              = 20
 )
 
 // standstill is about a connection all of whose subflows are silent though they have not ended. The
@@ -60,7 +61,7 @@ func (c *Conn) probeStandstill(now time.Time) {
 		return
 	}
 	q.probes++
-	q.at = now.Add(min(standstillBeat<<min(q.probes/3, 10), maxBeat))
+	q.at = now.Add(min(standstillBeat<<min(q.probes/beatProbes, 10), maxBeat))
 	for _, s := range c.subs {
 		if s.isUsable() {
 			s.askedAt = now

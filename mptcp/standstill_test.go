@@ -29,7 +29,7 @@ func TestReturnFromStandstill(t *testing.T) {
 						returned := time.Now()
 						_, err = io.ReadFull(s, sent)
 						require.NoError(t, err)
-						require.Less(t, time.Since(returned), silence/4+500*time.Millisecond)
+						require.Less(t, time.Since(returned), 450*time.Millisecond)
 						for _, l := range p.links {
 							l.Up()
 						}

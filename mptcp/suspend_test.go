@@ -51,7 +51,7 @@ func TestAwakeWithDataInFlight(t *testing.T) {
 							return err
 						})
 					}
-					time.Sleep(32 * time.Second)
+					time.Sleep(103 * time.Second) // the probes of a standstill have become seldom, and none is due soon
 					for _, l := range p.links {
 						l.Up()
 					}

@@ -116,7 +116,11 @@ func (f *Subflow) SendProbe(now time.Time) {
 	if f.thirdOption() != nil {
 		f.SendAck(now) // the peer may wait for our third packet still, whose number a probe does not have
 	}
-	f.sendAck(now, f.ackSeq().Add(-1), packet.FlagACK)
+	at := f.ackSeq()
+	if !f.sender.Drained() {
+		at = seq.SSN(f.sender.AckedEnd()) // the peer may not have the rest, and answers only what it has
+	}
+	f.sendAck(now, at.Add(-1), packet.FlagACK)
 }
 
 // ackSeq is the sequence number of an ACK without data.

@@ -289,6 +289,9 @@ func (s *Sender) unsentRun() int {
 // SentEnd is the sequence number of the next byte to be sent for the first time.
 func (s *Sender) SentEnd() uint32 { return s.seqOf(s.nxt) }
 
+// AckedEnd is the sequence number of the first byte that is not acknowledged.
+func (s *Sender) AckedEnd() uint32 { return s.seqOf(s.una) }
+
 // BytesSent is the number of payload bytes sent, each counted once.
 func (s *Sender) BytesSent() uint64 { return s.nxt }
 
