@@ -46,8 +46,8 @@ func (s *scenario) mayLimitSubflows() bool { return s.mayLoseSubflows() && !s.lo
 
 // closeTimeout is what Config.CloseTimeout is. In its default minute a sender that closes at once with 4 MiB in its
 // buffer cannot get rid of them, where the peer's is 4 KiB and the round trip a third of a second.
-func (s *scenario) closeTimeout() time.Duration {
-	if slices.ContainsFunc(s.conns, func(t traffic) bool { return t.ending == oneWay }) {
+func (s *scenario) closeTimeout(side int) time.Duration {
+	if side == 0 && slices.ContainsFunc(s.conns, func(t traffic) bool { return t.ending == oneWay }) {
 		return deadline / 2
 	}
 	return 0

@@ -349,7 +349,7 @@ func (s *scenario) hostConfig(side int) *mptcp.Config {
 		PathManager: manager,
 		Scheduler:   sched, Congestion: control, Checksum: set.checksum, SendBuffer: set.send, ReceiveBuffer: set.receive,
 		FastCloseByACK: set.fastCloseByACK, DenyJoinInitial: set.denyInitial, KeepAlive: set.keepAlive, MaxSubflows: set.maxSubflows,
-		CloseTimeout: s.closeTimeout(),
+		CloseTimeout: s.closeTimeout(side),
 	}
 }
 
