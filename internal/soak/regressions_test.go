@@ -62,6 +62,9 @@ var harshRegressions = []regression{
 	{11053, "a lost FIN that is not repeated"},
 	// A client asked by a FIN whether its silent server speaks MPTCP at all. It did, and the only subflow was closed.
 	{13356, "a lone FIN that costs the only subflow"},
+	// A client's devices failed and came back. Its server counted the subflows that had been there, and refused the new
+	// ones for good.
+	{5527, "a join refused by a limit that is not tried again"},
 	// The answer to a SYN that came twice was taken for the fourth packet: it echoed the millisecond in which the
 	// third one was sent, too.
 	{15906, "data on a join before its third packet has come"},
