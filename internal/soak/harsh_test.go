@@ -76,8 +76,7 @@ func (s *scenario) harshPath(d dice, p *path) {
 	if p.box == stripData && !s.mayLoseFirstData() {
 		p.there.Loss, p.back.Loss, p.there.Reorder, p.back.Reorder = 0, 0, 0, 0
 	}
-	limited := s.config[1].denyInitial
-	if s.mayLoseSubflows() && !limited {
+	if s.mayLoseSubflows() && !s.config[1].denyInitial {
 		for range d.IntN(4) {
 			p.events = append(p.events, newEvent(d, silent, signalled, removed))
 		}
