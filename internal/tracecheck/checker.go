@@ -90,7 +90,8 @@ type subflow struct {
 	side   int // of the connection: who sent the SYN
 	join   bool
 	joined tokenOwner // named by the token of a join
-	nonce  [2][]byte
+	nonce  []byte     // of the SYN
+	nonces [][]byte   // of its SYN/ACKs: whoever has given up a join answers its SYN anew
 	isn    [2]uint32
 	before *subflow // had the same ports; what comes is of it until the new SYN is answered
 	dir    [2]direction
@@ -214,7 +215,7 @@ func (c *Checker) syn(s *segment) {
 			if !c.length(o, 12) {
 				return
 			}
-			f.join, f.nonce[0] = true, append([]byte(nil), o[8:12]...)
+			f.join, f.nonce = true, append([]byte(nil), o[8:12]...)
 			owner, known := c.tokens[binary.BigEndian.Uint32(o[4:])]
 			if !known {
 				c.report(RuleToken, "%v: MP_JOIN with the unknown token %x", s, o[4:8])

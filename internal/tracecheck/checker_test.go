@@ -98,10 +98,13 @@ func (p *tape) token(side int) []byte {
 	return h[:4]
 }
 
-func (p *tape) joinSYNs() {
+func (p *tape) joinSYNs() { p.joinSYNsWith(nonces[1]) }
+
+// joinSYNsWith has the nonce of the SYN/ACK.
+func (p *tape) joinSYNsWith(nonce []byte) {
 	p.packet(1, 0, 0, flagSYN, nil, option30([]byte{0x10, 1}, p.token(1), nonces[0]))
-	mac := p.mac(bytes.Join([][]byte{p.keys[1], p.keys[0]}, nil), bytes.Join([][]byte{nonces[1], nonces[0]}, nil))
-	p.packet(1, 1, 0, flagSYN|flagACK, nil, option30([]byte{0x10, 1}, mac[:8], nonces[1]))
+	mac := p.mac(bytes.Join([][]byte{p.keys[1], p.keys[0]}, nil), bytes.Join([][]byte{nonce, nonces[0]}, nil))
+	p.packet(1, 1, 0, flagSYN|flagACK, nil, option30([]byte{0x10, 1}, mac[:8], nonce))
 }
 
 func (p *tape) joinThird() {
@@ -318,6 +321,17 @@ func TestWrongTraces(t *testing.T) {
 }
 
 // After the infinite mapping bytes are plain TCP's.
+// A host that has given up a join answers the repeated SYN with another nonce; the opener may
+// have taken the first.
+func TestJoinAnsweredTwice(t *testing.T) {
+	p := newTape(t)
+	p.handshake()
+	p.joinSYNs()
+	p.joinSYNsWith([]byte("nonC"))
+	p.joinThird()
+	require.Empty(t, p.Findings())
+}
+
 func TestFallback(t *testing.T) {
 	p := newTape(t)
 	p.handshake()

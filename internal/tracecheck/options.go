@@ -126,8 +126,8 @@ func (c *Checker) joinAnswer(f *subflow, d int, s *segment, o []byte) {
 	from, to := m.key[f.side], m.key[1-f.side]
 	if s.flags&flagSYN != 0 {
 		if c.length(o, 16) {
-			f.nonce[1] = append([]byte(nil), o[12:16]...)
-			if want := mac(to, from, f.nonce[1], f.nonce[0]); !bytes.Equal(want[:8], o[4:12]) {
+			f.nonces = append(f.nonces, append([]byte(nil), o[12:16]...))
+			if want := mac(to, from, o[12:16], f.nonce); !bytes.Equal(want[:8], o[4:12]) {
 				c.report(RuleHMAC, "%v: the HMAC of a join's SYN/ACK is wrong", s)
 			}
 		}
@@ -136,7 +136,9 @@ func (c *Checker) joinAnswer(f *subflow, d int, s *segment, o []byte) {
 	if d == 1 || !c.length(o, 24) {
 		return
 	}
-	if want := mac(from, to, f.nonce[0], f.nonce[1]); !bytes.Equal(want[:20], o[4:24]) {
+	if !slices.ContainsFunc(f.nonces, func(nonce []byte) bool {
+		return bytes.Equal(mac(from, to, f.nonce, nonce)[:20], o[4:24])
+	}) {
 		c.report(RuleHMAC, "%v: the HMAC of a join's third packet is wrong", s)
 		return
 	}
