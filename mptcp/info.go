@@ -135,7 +135,7 @@ func (c *Conn) received(end seq.DSN) uint64 {
 func (s *sub) info() SubflowInfo {
 	i := SubflowInfo{
 		ID: s.ID, Local: s.Local, Remote: s.Remote, Device: s.link.Name(), LocalID: uint8(s.LocalID), RemoteID: uint8(s.RemoteID),
-		Backup: s.LocalBackup || s.RemoteBackup, LocalBackup: s.LocalBackup, RemoteBackup: s.RemoteBackup,
+		Backup: s.isBackup(), LocalBackup: s.LocalBackup, RemoteBackup: s.RemoteBackup,
 		State: s.State().String(), BytesReceived: s.BytesReceived(),
 	}
 	if s.stale {

@@ -62,7 +62,7 @@ func (c *Conn) logNew(s *sub) {
 // logUp says that data may flow, for the first time or on one more subflow.
 func (c *Conn) logUp(s *sub) {
 	if s.Kind == subflow.Join {
-		c.logf("subflow up", s, slog.Bool("backup", s.LocalBackup || s.RemoteBackup))
+		c.logf("subflow up", s, slog.Bool("backup", s.isBackup()))
 		return
 	}
 	if c.shared.Mode != subflow.MPTCP {

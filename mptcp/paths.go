@@ -51,7 +51,7 @@ func (c *Conn) checkEstablished() {
 func (s *sub) upEvent() pathmgr.SubflowUp {
 	return pathmgr.SubflowUp{
 		ID: s.ID, Local: s.Local, Remote: s.Remote, RemoteID: uint8(s.RemoteID),
-		Incoming: s.Role == subflow.Responder, Backup: s.LocalBackup || s.RemoteBackup,
+		Incoming: s.Role == subflow.Responder, Backup: s.isBackup(),
 	}
 }
 

@@ -74,9 +74,9 @@ func (c *Conn) probeWindow(now time.Time) {
 // no ACK for that. Pure ACKs would not do: Linux answers one in 500 ms.
 //
 // A proxy that acknowledges early has them under way still, and what is sent again is a
-// burden there: so another subflow is preferred, twice the usual lag is waited for, and the
-// time between probes grows until a DATA_ACK comes for bytes that no probe has helped. c.mu
-// is held.
+// burden there: so another subflow is preferred that is no backup, twice the usual lag is
+// waited for, and the time between probes grows until a DATA_ACK comes for bytes that no probe
+// has helped. c.mu is held.
 func (c *Conn) probeDataAck(now time.Time) {
 	p := &c.tx.dataAck
 	if !c.dataAckLags() {
@@ -94,7 +94,7 @@ func (c *Conn) probeDataAck(now time.Time) {
 	n := int(min(c.tx.next.Sub(c.shared.SndUna), int64(size)))
 	r := reinjection{dsn: c.shared.SndUna, n: n}
 	for _, s := range c.subs {
-		if holder := c.tx.placed.holder(r.dsn); s.ID != holder && s.isUsable() && !s.stale {
+		if holder := c.tx.placed.holder(r.dsn); s.ID != holder && s.isUsable() && !s.stale && !s.isBackup() {
 			r.from = holder
 		}
 	}

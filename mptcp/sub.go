@@ -346,5 +346,8 @@ func (s *sub) talks() bool {
 	return !s.down && s.Sender() != nil && s.State() >= subflow.Established && s.State() < subflow.Closed
 }
 
+// isBackup reports whether either end wishes that s is used only when nothing else works.
+func (s *sub) isBackup() bool { return s.LocalBackup || s.RemoteBackup }
+
 // isUsable reports whether s carries data.
 func (s *sub) isUsable() bool { return !s.down && s.Usable() }

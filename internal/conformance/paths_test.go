@@ -11,7 +11,8 @@ import (
 	"github.com/gomptcp/gomptcp/option"
 )
 
-// 8684-3.3.8-02, 8684-3.2-07: no data on a backup subflow while another works.
+// 8684-3.3.8-02, 8684-3.2-07: no data on a backup subflow while another works, not even a copy of what
+// waits for its DATA_ACK.
 func TestBackupSubflow(t *testing.T) {
 	Families(t, twoPaths, func(t *testing.T, l *Lab) {
 		first, conn := connected(l)
@@ -22,6 +23,8 @@ func TestBackupSubflow(t *testing.T) {
 		p.Want("fourth packet", ACK, Len(0))
 		l.Write(conn, "hello").Result()
 		first.Await("data on the regular one", ACK, Data("hello"), Map(1, 1, 5))
+		first.Send("acknowledged on the subflow only", ACK, DataAck(1))
+		first.Await("so it is sent again", ACK, Data("hello"), Map(1, 6, 5))
 		first.Send("acknowledged", ACK, DataAck(6))
 		p.Never("none here", second, SomeData)
 		first.Send("RST", RST|ACK)
