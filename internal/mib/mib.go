@@ -18,7 +18,6 @@ const (
 	MPCapableFallbackSYNACK                // client: plain TCP, since the SYN/ACK had no MP_CAPABLE
 	MPCapableSYNTXDrop                     // client: plain TCP, since SYNs with MP_CAPABLE stayed unanswered
 	MPCapableSYNTXDisabled                 // client: SYN without MP_CAPABLE, since the destination swallows it
-	MPCapableDataFallback                  // plain TCP: mangled MP_CAPABLE on data
 	MPJoinNoTokenFound                     // join refused: unknown token
 	MPJoinSynRx                            // SYN with MP_JOIN received
 	MPJoinSynBackupRx                      // the same with flag B
@@ -79,8 +78,8 @@ var names = [count]string{
 	MPCapableSYNRX: "MPCapableSYNRX", MPCapableSYNTX: "MPCapableSYNTX", MPCapableSYNACKRX: "MPCapableSYNACKRX",
 	MPCapableACKRX: "MPCapableACKRX", MPCapableFallbackACK: "MPCapableFallbackACK",
 	MPCapableFallbackSYNACK: "MPCapableFallbackSYNACK", MPCapableSYNTXDrop: "MPCapableSYNTXDrop",
-	MPCapableSYNTXDisabled: "MPCapableSYNTXDisabled", MPCapableDataFallback: "MPCapableDataFallback",
-	MPJoinNoTokenFound: "MPJoinNoTokenFound", MPJoinSynRx: "MPJoinSynRx", MPJoinSynBackupRx: "MPJoinSynBackupRx",
+	MPCapableSYNTXDisabled: "MPCapableSYNTXDisabled",
+	MPJoinNoTokenFound:     "MPJoinNoTokenFound", MPJoinSynRx: "MPJoinSynRx", MPJoinSynBackupRx: "MPJoinSynBackupRx",
 	MPJoinSynTx: "MPJoinSynTx", MPJoinSynAckRx: "MPJoinSynAckRx", MPJoinSynAckBackupRx: "MPJoinSynAckBackupRx",
 	MPJoinSynAckHMacFailure: "MPJoinSynAckHMacFailure", MPJoinAckRx: "MPJoinAckRx",
 	MPJoinAckHMacFailure: "MPJoinAckHMacFailure", MPJoinRejected: "MPJoinRejected",
