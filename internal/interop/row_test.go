@@ -93,6 +93,9 @@ func rowBytes(t testing.TB) int64 { return min(Bytes(t), 4e6) }
 
 func TestRows(t *testing.T) {
 	Require(t)
+	if raceEnabled {
+		t.Skip("counters are compared exactly, and the race detector makes the library too slow for that: packets are repeated")
+	}
 	for _, r := range slices.Concat(connectRows, joinRows, addRows, removeRows, backupRows, portRows, closeRows, failRows, simultRows) {
 		t.Run(fmt.Sprintf("%d %s", r.number, r.name), func(t *testing.T) {
 			families := r.families
