@@ -112,9 +112,8 @@ func (r *recorder) OnReset(_ time.Time, f *Subflow, why *ResetError) {
 func (r *recorder) OnPathMTU(time.Time, *Subflow) { r.pathMTUs++ }
 func (r *recorder) Alone(*Subflow) bool           { return r.alone }
 
-func (r *recorder) MayFallBack(f *Subflow, next seq.DSN) (seq.DSN, bool) {
-	_, to := f.sender.Tail()
-	return to.Max(r.shared.SndUna), next.LessEq(r.shared.RcvNxt)
+func (r *recorder) MayFallBack(_ *Subflow, next seq.DSN) (seq.DSN, bool) {
+	return r.shared.SndEnd, next.LessEq(r.shared.RcvNxt) // all that is written is placed at once
 }
 
 func (r *recorder) OnChecksumFailed(_ time.Time, _ *Subflow, dsn seq.DSN) {
