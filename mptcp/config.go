@@ -13,10 +13,13 @@ import (
 // Config configures a Host. The zero value works; a field left zero has the default
 // that stands beside it. It must not be changed after NewHost.
 type Config struct {
-	// Scheduler makes the packet scheduler of each connection. Default: scheduler.Earliest.
+	// Intent says what several paths are for, and so chooses Scheduler and PathManager where they are nil.
+	// Default: Balanced.
+	Intent Intent
+	// Scheduler makes the packet scheduler of each connection. Default: that of Intent.
 	Scheduler scheduler.Factory
 	// PathManager makes the path manager of each connection that has none of its own, see ConnConfig.
-	// Default: pathmgr.Default.
+	// Default: that of Intent.
 	PathManager pathmgr.Factory
 	// Congestion makes the congestion controller of each subflow, e.g. congestion.NewBBR, or
 	// congestion.NewLIA, which couples them. Default: congestion.NewCubic.

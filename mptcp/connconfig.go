@@ -1,25 +1,44 @@
 package mptcp
 
 import (
+	"fmt"
+
 	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/scheduler"
 )
 
-// ConnConfig is what single connections have otherwise than Config says. A nil field, as a nil
+// ConnConfig is what single connections have otherwise than Config says. A zero field, as a nil
 // *ConnConfig, means the host's.
 type ConnConfig struct {
+	// Intent, unless it is Balanced, replaces both the host's scheduler and the host's path manager, however
+	// those were chosen.
+	Intent Intent
 	// PathManager makes the path manager.
 	PathManager pathmgr.Factory
 	// Scheduler makes the packet scheduler.
 	Scheduler scheduler.Factory
 }
 
+// check returns an error that names the field that is out of range.
+func (cfg *ConnConfig) check() error {
+	if cfg != nil && cfg.Intent >= intents {
+		return fmt.Errorf("mptcp: ConnConfig.Intent is %d, not one of %v", cfg.Intent, IntentNames())
+	}
+	return nil
+}
+
 // configure gives the connection policies of its own. c.mu is held.
 func (c *Conn) configure(cfg *ConnConfig) {
-	if cfg != nil && cfg.PathManager != nil {
+	if cfg == nil {
+		return
+	}
+	if cfg.Intent != Balanced {
+		c.sched, c.pm = cfg.Intent.Scheduler()(), cfg.Intent.PathManager()()
+	}
+	if cfg.PathManager != nil {
 		c.pm = cfg.PathManager()
 	}
-	if cfg != nil && cfg.Scheduler != nil {
+	if cfg.Scheduler != nil {
 		c.sched = cfg.Scheduler()
 	}
 }

@@ -22,6 +22,9 @@ func (h *Host) Dial(ctx context.Context, network, address string) (*Conn, error)
 
 // DialWith is Dial for a connection with policies of its own; cfg may be nil.
 func (h *Host) DialWith(ctx context.Context, network, address string, cfg *ConnConfig) (*Conn, error) {
+	if err := cfg.check(); err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
 	if h.cfg.DialTimeout > 0 {
 		if _, has := ctx.Deadline(); !has {
 			var cancel context.CancelFunc

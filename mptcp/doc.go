@@ -25,7 +25,8 @@
 //
 // Three policies plug in through Config, by name or as an implementation of one's own:
 // package scheduler decides which subflow takes the next bytes, package pathmgr which
-// subflows there are, package subflow/congestion how fast each one sends. Single connections get
+// subflows there are, package subflow/congestion how fast each one sends. An Intent (Handover, Interactive,
+// Aggregate, as Apple has them) chooses the first two together. Single connections get
 // others with a ConnConfig. A program that would rather open, close and announce by itself takes
 // pathmgr.Manual, hears of what happens by NextEvent, and uses AddSubflow, RemoveSubflow,
 // SetBackup, Announce and Withdraw.

@@ -18,7 +18,6 @@ import (
 	"github.com/gomptcp/gomptcp/internal/sendbuf"
 	"github.com/gomptcp/gomptcp/option"
 	"github.com/gomptcp/gomptcp/pathmgr"
-	"github.com/gomptcp/gomptcp/scheduler"
 	"github.com/gomptcp/gomptcp/subflow"
 	"github.com/gomptcp/gomptcp/subflow/congestion"
 	"github.com/gomptcp/gomptcp/tun"
@@ -104,11 +103,14 @@ func NewHost(cfg *Config) (*Host, error) {
 
 // setDefaults fills in what is zero and checks the rest.
 func (cfg *Config) setDefaults() error {
+	if cfg.Intent >= intents {
+		return fmt.Errorf("mptcp: Config.Intent is %d, not one of %v", cfg.Intent, IntentNames())
+	}
 	if cfg.Scheduler == nil {
-		cfg.Scheduler = scheduler.Earliest
+		cfg.Scheduler = cfg.Intent.Scheduler()
 	}
 	if cfg.PathManager == nil {
-		cfg.PathManager = pathmgr.Default
+		cfg.PathManager = cfg.Intent.PathManager()
 	}
 	if cfg.Congestion == nil {
 		cfg.Congestion = congestion.NewCubic

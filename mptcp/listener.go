@@ -47,6 +47,9 @@ func (h *Host) ListenWith(network, address string, cfg *ConnConfig) (*Listener, 
 }
 
 func (h *Host) listen(network, address string, cfg *ConnConfig) (*Listener, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
 	locals, err := listenAddrs(network, address)
 	if err != nil {
 		return nil, err

@@ -34,7 +34,8 @@ const tailBytes = 10 * 1400
 // packet makes somebody wait: small messages, the end of a transfer, and what is sent again.
 //
 // Rule: a reinjection, and a chunk behind which less than 14 kB wait, go on all paths with
-// room, as Redundant has it; all else goes as MinRTT has it.
+// room, as Redundant has it; all else goes as Earliest has it. The idea is that of ReMP TCP (see
+// Redundant), for those bytes only whose loss nothing behind them would show.
 func RedundantTail() Scheduler { return redundantTail{} }
 
 type redundantTail struct{}
@@ -45,5 +46,5 @@ func (redundantTail) Pick(req Request, paths []Path, picked []int) []int {
 	if req.Reinjection || req.Waiting <= tailBytes {
 		return redundant{}.Pick(req, paths, picked)
 	}
-	return minRTT{}.Pick(req, paths, picked)
+	return earliest{}.Pick(req, paths, picked)
 }

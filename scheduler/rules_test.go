@@ -51,14 +51,14 @@ func TestWaitOrUseSlow(t *testing.T) {
 	}{
 		{"bulk", bulk(4<<20, plenty, 25_000), []Path{fastPath(25_000), slowPath(ms(80))}, []string{"backup", "redundant"}},
 		{"bulk, far", bulk(4<<20, plenty, 25_000), []Path{fastPath(25_000), slowPath(ms(320))}, []string{"backup", "redundant"}},
-		{"little waits", bulk(20_000, plenty, 25_000), []Path{fastPath(25_000), slowPath(ms(160))}, []string{"backup", "earliest", "ecf", "redundant"}},
+		{"little waits", bulk(20_000, plenty, 25_000), []Path{fastPath(25_000), slowPath(ms(160))}, []string{"backup", "earliest", "ecf", "redundant", "redundanttail"}},
 		{"little waits, near", bulk(20_000, plenty, 25_000), []Path{fastPath(25_000), slowPath(ms(22))}, []string{"backup", "redundant"}},
 		{"the very end", bulk(2000, plenty, 25_000), []Path{fastPath(25_000), slowPath(ms(160))}, []string{"backup", "earliest", "ecf", "redundant", "redundanttail"}},
-		{"small window, far", bulk(4<<20, 75_000, 25_000), []Path{fastPath(25_000), slowPath(ms(320))}, []string{"backup", "blest", "earliest", "ecf", "redundant"}},
+		{"small window, far", bulk(4<<20, 75_000, 25_000), []Path{fastPath(25_000), slowPath(ms(320))}, []string{"backup", "blest", "earliest", "ecf", "redundant", "redundanttail"}},
 		{"small window, near", bulk(4<<20, 75_000, 25_000), []Path{fastPath(25_000), slowPath(ms(24))}, []string{"backup", "redundant"}},
 		// The fast path brings 89 kB, or 64 kB, before a chunk has come on the slow one: more, and less, than
 		// the window and a quarter of what is unconfirmed.
-		{"window in use", bulk(4<<20, 60_000, 40_000), []Path{fastPath(25_000), slowPath(ms(160))}, []string{"backup", "blest", "earliest", "ecf", "redundant"}},
+		{"window in use", bulk(4<<20, 60_000, 40_000), []Path{fastPath(25_000), slowPath(ms(160))}, []string{"backup", "blest", "earliest", "ecf", "redundant", "redundanttail"}},
 		{"window in use, nearer", bulk(4<<20, 60_000, 40_000), []Path{fastPath(25_000), slowPath(ms(120))}, []string{"backup", "blest", "ecf", "redundant"}},
 		// Nothing will come that makes room, or it is not known when: nobody has a reason to wait but
 		// backup, whose path is not stale yet.

@@ -66,8 +66,9 @@ type config struct {
 	devices  []deviceFlag
 	uplinks  []string // names and patterns
 	dryRun   bool
-	sched    scheduler.Factory
-	pathmgr  pathmgr.Factory
+	intent   mptcp.Intent
+	sched    scheduler.Factory // nil: that of the intent
+	pathmgr  pathmgr.Factory   // likewise
 	checksum bool
 	pcap     string
 	stats    string
@@ -97,8 +98,9 @@ func parseFlags(args []string, out io.Writer) (*config, error) {
 	fs.Func("uplinks", "use the machine's `UPLINKS` as paths: auto, or names and patterns of interfaces such as eth0,wl*",
 		func(s string) error { cfg.uplinks = append(cfg.uplinks, strings.Split(s, ",")...); return nil })
 	fs.BoolVar(&cfg.dryRun, "dry-run", false, "only print what -uplinks would do, as commands of ip, nft and sysctl")
-	schedName := fs.String("scheduler", "earliest", "packet scheduler: "+strings.Join(scheduler.Names(), ", "))
-	pmName := fs.String("pathmgr", "", "path manager: "+strings.Join(pathmgr.Names(), ", ")+" (default \"default\"; with -l and -uplinks \"none\": nobody could reach the addresses that it would announce)")
+	intent := fs.String("intent", mptcp.Balanced.String(), "what several paths are for, which chooses -scheduler and -pathmgr: "+strings.Join(mptcp.IntentNames(), ", "))
+	schedName := fs.String("scheduler", "", "packet scheduler: "+strings.Join(scheduler.Names(), ", ")+" (default: that of -intent)")
+	pmName := fs.String("pathmgr", "", "path manager: "+strings.Join(pathmgr.Names(), ", ")+" (default: that of -intent; with -l and -uplinks \"none\": nobody could reach the addresses that it would announce)")
 	set := endpoints.New()
 	fs.Func("endpoint", "`\"ADDR [id N] [port N] [FLAG]...\"`: for -pathmgr endpoints, as in ip mptcp endpoint add; repeat it for more",
 		func(s string) error { return addEndpoint(set, s) })
@@ -137,7 +139,10 @@ func parseFlags(args []string, out io.Writer) (*config, error) {
 		return nil, fmt.Errorf("-timeout %v: must not be negative", cfg.timeout)
 	}
 	var ok bool
-	if cfg.sched, ok = scheduler.ByName(*schedName); !ok {
+	if cfg.intent, ok = mptcp.IntentByName(*intent); !ok {
+		return nil, fmt.Errorf("-intent %q: there are %s", *intent, strings.Join(mptcp.IntentNames(), ", "))
+	}
+	if cfg.sched, ok = scheduler.ByName(*schedName); !ok && *schedName != "" {
 		return nil, fmt.Errorf("-scheduler %q: there are %s", *schedName, strings.Join(scheduler.Names(), ", "))
 	}
 	if err := cfg.choosePathManager(*pmName, set, *limits); err != nil {
@@ -157,15 +162,11 @@ func addEndpoint(set *endpoints.Set, s string) error {
 
 // choosePathManager makes the path manager of -pathmgr, -endpoint and -limits.
 func (cfg *config) choosePathManager(name string, set *endpoints.Set, limits string) error {
-	switch {
-	case name != "":
-	case cfg.listen && len(cfg.uplinks) > 0:
+	if name == "" && cfg.listen && len(cfg.uplinks) > 0 {
 		name = "none"
-	default:
-		name = "default"
 	}
 	var ok bool
-	if cfg.pathmgr, ok = pathmgr.ByName(name); !ok {
+	if cfg.pathmgr, ok = pathmgr.ByName(name); !ok && name != "" {
 		return fmt.Errorf("-pathmgr %q: there are %s", name, strings.Join(pathmgr.Names(), ", "))
 	}
 	list, now := set.Show()

@@ -11,12 +11,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomptcp/gomptcp/mptcp"
 	"github.com/gomptcp/gomptcp/pathmgr"
 )
 
 func TestParseFlags(t *testing.T) {
 	cfg, err := parseFlags(strings.Fields("-l -dev wifi=10.1.1.2/24,fd00:1::2/64 -dev lte=10.1.2.2/24 -scheduler roundrobin "+
-		"-pathmgr none -checksum -pcap c.pcapng -stats s.json -timeout 30s fd00:1::2 5001"), io.Discard)
+		"-pathmgr none -intent handover -checksum -pcap c.pcapng -stats s.json -timeout 30s fd00:1::2 5001"), io.Discard)
 	require.NoError(t, err)
 	require.True(t, cfg.listen)
 	require.Equal(t, "[fd00:1::2]:5001", cfg.address)
@@ -24,6 +25,7 @@ func TestParseFlags(t *testing.T) {
 		{"wifi", []netip.Prefix{netip.MustParsePrefix("10.1.1.2/24"), netip.MustParsePrefix("fd00:1::2/64")}},
 		{"lte", []netip.Prefix{netip.MustParsePrefix("10.1.2.2/24")}},
 	}, cfg.devices)
+	require.Equal(t, mptcp.Handover, cfg.intent)
 	require.Equal(t, "roundrobin", cfg.sched().Name())
 	require.Equal(t, "none", cfg.pathmgr().Name())
 	require.True(t, cfg.checksum)
@@ -38,8 +40,9 @@ func TestParseFlagsDefaults(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, cfg.listen)
 	require.False(t, cfg.checksum)
-	require.Equal(t, "earliest", cfg.sched().Name())
-	require.Equal(t, "default", cfg.pathmgr().Name())
+	require.Nil(t, cfg.sched, "the intent's")
+	require.Nil(t, cfg.pathmgr)
+	require.Equal(t, mptcp.Balanced, cfg.intent)
 	require.Zero(t, cfg.timeout)
 }
 
@@ -49,7 +52,7 @@ func TestParseFlagsUplinks(t *testing.T) {
 	require.Equal(t, []string{"eth0", "wl*", "usb0"}, cfg.uplinks)
 	require.True(t, cfg.dryRun)
 	require.Empty(t, cfg.devices)
-	require.Equal(t, "default", cfg.pathmgr().Name())
+	require.Nil(t, cfg.pathmgr)
 	require.EqualValues(t, 5001, cfg.port)
 
 	cfg, err = parseFlags(strings.Fields("-l -uplinks auto 0.0.0.0 5001"), io.Discard)
@@ -87,6 +90,7 @@ func TestParseFlagsErrors(t *testing.T) {
 		"-dev =10.1.1.2/24 10.9.0.1 5001":      "want NAME=ADDR/LEN",
 		"-dev tun0=10.1.1.2 10.9.0.1 5001":     "no address with prefix length",
 		dev + dev + "10.9.0.1 5001":            "named twice",
+		dev + "-intent best 10.9.0.1 5001":     "handover, interactive",
 		dev + "-scheduler best 10.9.0.1 5001":  "minrtt, redundant",
 		dev + "-pathmgr best 10.9.0.1 5001":    "default, endpoints",
 		dev + "-limits subflows 10.9.0.1 5001": "-pathmgr endpoints",
@@ -105,7 +109,7 @@ func TestHelpShowsAnExampleAndEveryFlag(t *testing.T) {
 	_, err := parseFlags([]string{"-h"}, &out)
 	require.ErrorIs(t, err, flag.ErrHelp)
 	for _, want := range []string{"mpcat -dev wifi=10.1.1.2/24 -dev lte=10.1.2.2/24 10.9.0.1 5001 <file",
-		"-l", "-dev NAME=ADDR/LEN", "-scheduler", "-pathmgr", "-endpoint", "-limits", "mpcat -uplinks auto example.org 5001 <file", "-uplinks UPLINKS", "-dry-run", "-checksum", "-pcap FILE", "-stats FILE", "-timeout"} {
+		"-l", "-dev NAME=ADDR/LEN", "-intent", "-scheduler", "-pathmgr", "-endpoint", "-limits", "mpcat -uplinks auto example.org 5001 <file", "-uplinks UPLINKS", "-dry-run", "-checksum", "-pcap FILE", "-stats FILE", "-timeout"} {
 		require.Contains(t, out.String(), want)
 	}
 }

@@ -24,7 +24,8 @@ type station struct {
 // opened until then.
 func (st *station) open(cfg *config, open func(name string) (tun.Device, error)) (err error) {
 	hostConfig := cfg.host
-	hostConfig.Scheduler, hostConfig.PathManager, hostConfig.Checksum = cfg.sched, cfg.pathmgr, cfg.checksum
+	hostConfig.Intent, hostConfig.Scheduler, hostConfig.PathManager = cfg.intent, cfg.sched, cfg.pathmgr
+	hostConfig.Checksum = cfg.checksum
 	hostConfig.Logger = cfg.logger()
 	if st.host, err = mptcp.NewHost(&hostConfig); err != nil {
 		return err
