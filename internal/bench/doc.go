@@ -11,5 +11,5 @@
 //   - TestNoAllocations counts what our packages allocate for each super-segment.
 //   - The Benchmarks are for profiles: go test -bench . -cpuprofile cpu.out.
 //
-// The command linkclient is the library in the place of the kernel's client on those links.
+// The library's side of those links is examples/mpbench.
 package bench

@@ -105,13 +105,13 @@ func newRig(t *testing.T, dir string) *rig {
 	t.Helper()
 	bin := t.TempDir()
 	r := &rig{
-		bin: bin, client: filepath.Join(bin, "linkclient"), prefix: fmt.Sprintf("gomptcp-bench-%d-", os.Getpid()),
+		bin: bin, client: filepath.Join(bin, "our-mpbench"), prefix: fmt.Sprintf("gomptcp-bench-%d-", os.Getpid()),
 		control: filepath.Join(bin, "linkem.sock"),
 	}
 	build := exec.Command("go", "build", "-o", r.bin+"/", "./linkem", "./mpbench")
 	build.Dir = dir
 	command(t, build)
-	command(t, exec.Command("go", "build", "-o", r.client, "./linkclient"))
+	command(t, exec.Command("go", "build", "-o", r.client, "../../examples/mpbench"))
 	topo := func(what string) *exec.Cmd {
 		cmd := exec.Command(filepath.Join(dir, "topo.sh"), what)
 		cmd.Env = append(os.Environ(), "PFX="+r.prefix, "CC=bbr")

@@ -23,9 +23,9 @@ type link struct {
 	name     string
 	index    int
 	loopback bool
-	// up: it is switched on and has carrier.
-	up  bool
-	mtu int
+	// enabled: it is switched on. up: it has carrier, too.
+	enabled, up bool
+	mtu         int
 	// addrs are those of global scope that stay, sorted.
 	addrs []netip.Prefix
 	// routes are those of the main table through it, sorted.

@@ -40,7 +40,8 @@ func (k *kernel) snapshot() (*snapshot, error) {
 		a := l.Attrs()
 		snap.links = append(snap.links, link{
 			name: a.Name, index: a.Index, mtu: a.MTU, loopback: a.Flags&net.FlagLoopback != 0,
-			up: a.RawFlags&unix.IFF_UP != 0 && a.RawFlags&unix.IFF_RUNNING != 0,
+			enabled: a.RawFlags&unix.IFF_UP != 0,
+			up:      a.RawFlags&unix.IFF_UP != 0 && a.RawFlags&unix.IFF_RUNNING != 0,
 		})
 	}
 	for i := range snap.links {

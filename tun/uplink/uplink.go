@@ -21,6 +21,8 @@
 //
 // A firewall that drops forwarded packets drops these, too; New says so to the Logger when it
 // sees one. It has to let devices called gomptcp* pass, in both directions.
+//
+// Where somebody else has set up devices and routes, Watch does the following only.
 package uplink
 
 import (

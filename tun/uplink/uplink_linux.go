@@ -10,26 +10,15 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/gomptcp/gomptcp/tun"
-)
-
-const (
-	// settleTime is how long a change waits for others that come with it.
-	settleTime = 5 * time.Millisecond
-	// restTime is the least time between two looks at a system that changes all the time.
-	restTime = 20 * time.Millisecond
-	// retryTime is when a set-up that failed is tried again, if nothing changes before.
-	retryTime = time.Second
 )
 
 // Uplinks are the uplinks in use. They follow the system until Close.
 type Uplinks struct {
 	cfg     Config
 	log     *slog.Logger
-	changed chan struct{} // something has; holds one
 	stop    chan struct{} // closed by Close
 	closing sync.Once
 	stopped chan struct{} // closed when all is undone
@@ -58,7 +47,7 @@ func New(cfg Config) (*Uplinks, error) {
 		return nil, err
 	}
 	u := &Uplinks{
-		cfg: cfg, log: cfg.Logger, changed: make(chan struct{}, 1),
+		cfg: cfg, log: cfg.Logger,
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	err = onThread(func(k *kernel, ready func(error)) error {
@@ -152,40 +141,25 @@ func (u *Uplinks) readNotes(snap *snapshot) {
 // run sets up, says whether that worked, and follows the system until Close.
 func (u *Uplinks) run(k *kernel, ready func(error)) error {
 	defer close(u.stopped)
-	events, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
-		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
+	c, err := subscribe()
 	if err != nil {
 		return err
 	}
-	defer events.Close()
-	go u.watch(events)
+	defer c.close()
 	if err := u.start(k); err != nil {
 		u.err = u.removeAll(k)
 		return errors.Join(err, u.err)
 	}
 	ready(nil)
-	retry := time.NewTimer(0)
-	retry.Stop()
-	looked := time.Now()
-	for {
-		select {
-		case <-u.stop:
-			u.err = explain(u.removeAll(k))
-			return nil
-		case <-u.changed:
-			time.Sleep(max(settleTime, restTime-time.Since(looked)))
-			select {
-			case <-u.changed:
-			default:
-			}
-		case <-retry.C:
-		}
+	c.each(u.stop, func() (again time.Duration) {
 		if err := u.follow(k); err != nil {
 			u.log.Warn("uplink: set-up failed, to be tried again", slog.Any("error", err))
-			retry.Reset(retryTime)
+			return retryTime
 		}
-		looked = time.Now()
-	}
+		return 0
+	})
+	u.err = explain(u.removeAll(k))
+	return nil
 }
 
 // start undoes what others left behind and sets up what is there.
@@ -206,23 +180,6 @@ func (u *Uplinks) start(k *kernel) error {
 		u.log.Warn("uplink: a firewall drops forwarded packets; it has to accept those from and to devices gomptcp*", slog.String("chain", chain))
 	}
 	return u.follow(k)
-}
-
-// watch says that something has changed. What, the next snapshot tells: so nothing is missed
-// when the kernel drops notifications (ENOBUFS).
-func (u *Uplinks) watch(events *nl.NetlinkSocket) {
-	for {
-		_, _, err := events.Receive()
-		select {
-		case <-u.stopped:
-			return
-		case u.changed <- struct{}{}:
-		default:
-		}
-		if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
-			return
-		}
-	}
 }
 
 // follow makes the uplinks in use those that there are.
