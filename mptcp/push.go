@@ -29,7 +29,7 @@ func (c *Conn) push(now time.Time) bool {
 		if again {
 			req.Reinjection, req.ReinjectionOf = true, c.toAvoid(chunk.from)
 		}
-		if !c.snapshotPaths() {
+		if !c.snapshotPaths(now) {
 			return placed
 		}
 		c.tx.picked = c.sched.Pick(req, c.tx.paths, c.tx.picked[:0])
@@ -79,7 +79,7 @@ func (c *Conn) nextChunk() (reinjection, bool) {
 
 // snapshotPaths fills tx.paths with the subflows that can take data; it reports whether
 // there are any.
-func (c *Conn) snapshotPaths() bool {
+func (c *Conn) snapshotPaths(now time.Time) bool {
 	c.tx.paths, c.tx.pathSubs = c.tx.paths[:0], c.tx.pathSubs[:0]
 	room := 0
 	for _, s := range c.subs {
@@ -91,7 +91,8 @@ func (c *Conn) snapshotPaths() bool {
 			ID: s.ID, Local: s.Local, Remote: s.Remote, Backup: s.RemoteBackup, LocalBackup: s.LocalBackup, Stale: s.stale,
 			SRTT: st.SRTT, RTTVar: st.RTTVar, MinRTT: st.MinRTT, Cwnd: st.Cwnd, InFlight: st.InFlight, Unsent: st.Unsent,
 			Room: s.Sender().Room(), DeliveryRate: st.DeliveryRate, PacingRate: st.PacingRate, MSS: s.MSS(),
-			Sent: st.BytesSent, Lost: st.Lost, Retransmits: st.Retransmits, LastProgress: s.Sender().LastProgress(),
+			Sent: st.BytesSent, Lost: st.Lost, Retransmits: st.Retransmits, LossRatio: s.Sender().LossRatio(now),
+			LastProgress: s.Sender().LastProgress(),
 		}
 		room += p.Room
 		c.tx.paths = append(c.tx.paths, p)

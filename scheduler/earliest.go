@@ -5,7 +5,8 @@ import "time"
 // Earliest returns the default scheduler, which estimates when bytes would arrive on each path.
 //
 // Rule: the chunk goes where it is expected to arrive first: half the smallest round trip, what
-// queues ahead of it, and the retransmission that a loss would cost. If that path is full, it
+// queues ahead of it, and what a loss would cost: for a message as long as a tail loss probe takes,
+// by all that is under way on the path. If that path is full, it
 // is waited for as long as all that waits, or all that the window takes, would arrive over the
 // faster paths before the chunk would over the fastest with room; else that one takes it.
 //
@@ -70,7 +71,7 @@ func arrival(req Request, p *Path) float64 {
 	ahead := float64(p.InFlight + p.Unsent)
 	// What is in flight beyond rate times round trip stands in a queue, or waits for the window.
 	t := max(trip/2+(float64(p.Unsent)+size)/r, (ahead+size)/r-trip/2)
-	t += lossRatio(p) * p.SRTT.Seconds()
+	t += lossCost(req, p)
 	if silence := overdue(req, p); silence > 0 {
 		t += silence.Seconds() // who is late is expected to be so for as long again
 	}
@@ -82,21 +83,42 @@ func chunkSize(req Request, p *Path) int { return min(max(req.Size, 1), max(p.MS
 
 // rate is that of p in bytes/s, never 0: what a window in a round trip makes, which some controllers
 // hold larger than they will send; or what was measured if that is more, which it is after
-// the window was halved.
+// the window was halved. Where a queue stands the path brings no more than it does, however wide the window
+// is: what is under way in a round trip.
 func rate(p *Path) float64 {
 	trip := max(p.SRTT, time.Millisecond)
 	r := float64(p.Cwnd) / trip.Seconds()
 	if p.PacingRate > 0 {
 		r = min(r, p.PacingRate)
 	}
+	if queues(p) {
+		r = min(r, float64(p.InFlight)/trip.Seconds())
+	}
 	return max(r, p.DeliveryRate, 1)
 }
 
-// lossRatio is the share of the bytes sent that was lost, at most one half: a queue that
-// overflowed at the start of a short life says little.
-func lossRatio(p *Path) float64 {
-	if p.Sent == 0 {
-		return 0
-	}
-	return min(float64(p.Lost)/float64(p.Sent), 0.5)
+// queues reports whether what p carries stands in a queue.
+func queues(p *Path) bool {
+	return p.DeliveryRate > 0 && p.InFlight > 0 && p.SRTT-p.MinRTT > max(p.MinRTT/8, minQueue)
 }
+
+// minQueue is a delay that may have other causes than a queue.
+const minQueue = 2 * time.Millisecond
+
+// lossCost is the delay in seconds that a loss on p is expected to cause. In a transfer the segments behind it
+// show it after a round trip. Of a message, often nothing does but a tail loss probe (RFC 8985
+// section 7), and its last bytes wait for each one that is missing: the more is under way on p, the
+// likelier one is.
+func lossCost(req Request, p *Path) float64 {
+	switch {
+	case p.LossRatio == 0:
+		return 0
+	case req.Waiting+req.Unacked > messageBytes:
+		return min(p.LossRatio, 0.5) * p.SRTT.Seconds()
+	}
+	segments := float64(p.InFlight+p.Unsent)/float64(max(p.MSS, 1)) + 1
+	return min(p.LossRatio*segments, 1) * (2*p.SRTT + ackDelay).Seconds()
+}
+
+// messageBytes is what Earliest takes for a message, if nothing else is under way.
+const messageBytes = 64 << 10

@@ -33,8 +33,8 @@ const tailBytes = 10 * 1400
 // RedundantTail returns a scheduler that spends capacity on redundancy only where a late
 // packet makes somebody wait: small messages, the end of a transfer, and what is sent again.
 //
-// Rule: a reinjection, and a chunk behind which less than 14 kB wait, go on all paths with
-// room, as Redundant has it; all else goes as Earliest has it. The idea is that of ReMP TCP (see
+// Rule: everything goes as Earliest has it; a reinjection, and a chunk behind which less than 14 kB wait, at
+// the same time on all other paths of the best tier with room. The idea is that of ReMP TCP (see
 // Redundant), for those bytes only whose loss nothing behind them would show.
 func RedundantTail() Scheduler { return redundantTail{} }
 
@@ -43,8 +43,16 @@ type redundantTail struct{}
 func (redundantTail) Name() string { return "redundanttail" }
 
 func (redundantTail) Pick(req Request, paths []Path, picked []int) []int {
-	if req.Reinjection || req.Waiting <= tailBytes {
-		return redundant{}.Pick(req, paths, picked)
+	before := len(picked)
+	picked = earliest{}.Pick(req, paths, picked)
+	if len(picked) == before || !req.Reinjection && req.Waiting > tailBytes {
+		return picked
 	}
-	return earliest{}.Pick(req, paths, picked)
+	tier, first := bestTier(req, paths), picked[before]
+	for i := range paths {
+		if i != first && open(req, &paths[i], tier) {
+			picked = append(picked, i)
+		}
+	}
+	return picked
 }

@@ -118,10 +118,29 @@ func TestArrival(t *testing.T) {
 	require.InDelta(t, empty, seconds(func(p *Path) { p.InFlight = 20_000 }), 1e-6, "on its way, not in a queue")
 	require.InDelta(t, empty+0.04, seconds(func(p *Path) { p.InFlight, p.SRTT, p.Cwnd = 75_000, ms(60), 75_000 }), 1e-6, "50 kB in a queue")
 	require.InDelta(t, empty, seconds(func(p *Path) { p.Cwnd, p.PacingRate = 50_000, 1.25e6 }), 1e-6, "a window that is not used up")
+	require.InDelta(t, empty+0.04, seconds(func(p *Path) { p.InFlight, p.SRTT, p.Cwnd = 75_000, ms(60), 200_000 }), 1e-6, "nor is the window used up that it stands in")
 	require.InDelta(t, empty+0.008, seconds(func(p *Path) { p.Unsent = 10_000 }), 1e-6)
-	require.InDelta(t, empty+0.002, seconds(func(p *Path) { p.Lost = p.Sent / 10 }), 1e-6)
+	require.InDelta(t, empty+0.002, seconds(func(p *Path) { p.LossRatio = 0.1 }), 1e-6)
 	require.InDelta(t, empty+0.3, seconds(func(p *Path) { p.InFlight, p.LastProgress = 1400, start.Add(-ms(300)) }), 1e-6)
 	require.InDelta(t, empty, seconds(func(p *Path) { p.LastProgress = start.Add(-time.Hour) }), 1e-6, "nothing to answer")
+}
+
+// A message keeps away from a path that loses, the more of it there is the more, but for a path that is nearer by
+// more than that costs. Bulk data does not care.
+func TestEarliestAvoidsLosses(t *testing.T) {
+	lossy, clean := fastPath(0), fastPath(0)
+	lossy.LossRatio = 0.02
+	clean.ID, clean.MinRTT, clean.SRTT = 2, ms(21), ms(21)
+	pick := func(req Request) []int { return Earliest().Pick(req, []Path{lossy, clean}, nil) }
+	require.Equal(t, []int{1}, pick(bulk(1000, 8<<20, 0)))
+	require.Equal(t, []int{0}, pick(bulk(4<<20, 8<<20, 0)))
+	clean.MinRTT, clean.SRTT = ms(24), ms(24) // 2 ms later; a loss costs 1.6 ms
+	require.Equal(t, []int{0}, pick(bulk(1000, 8<<20, 0)))
+	lossy.InFlight = 2 * mss // of the message: one of three is lost more often
+	require.Equal(t, []int{1}, pick(bulk(1000, 8<<20, 2*mss)))
+	lossy.InFlight = 0
+	lossy.LossRatio = 0
+	require.Equal(t, []int{0}, pick(bulk(1000, 8<<20, 0)))
 }
 
 // Turns are as long as paths are fast.
@@ -167,7 +186,7 @@ func randomPaths(r *rand.Rand) []Path {
 			SRTT: ms(some(500)), RTTVar: ms(some(50)), MinRTT: ms(some(500)),
 			Cwnd: some(1 << 20), InFlight: some(1 << 20), Unsent: some(1 << 16), Room: some(1 << 16),
 			DeliveryRate: float64(some(1 << 30)), PacingRate: float64(some(1 << 30)), MSS: some(9000),
-			Sent: uint64(some(1 << 30)), Lost: uint64(some(1 << 30)), LastProgress: start.Add(ms(some(1000) - 1000)),
+			Sent: uint64(some(1 << 30)), Lost: uint64(some(1 << 30)), LossRatio: r.Float64(), LastProgress: start.Add(ms(some(1000) - 1000)),
 		}
 	}
 	r.Shuffle(len(paths), func(i, j int) { paths[i], paths[j] = paths[j], paths[i] })

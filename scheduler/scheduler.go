@@ -59,6 +59,8 @@ type Path struct {
 	// Sent counts the payload bytes that left, each once; Lost bytes deemed lost; Retransmits
 	// segments sent again.
 	Sent, Lost, Retransmits uint64
+	// LossRatio is the share of the segments sent in the last ten seconds or so that was lost, from 0 to 1.
+	LossRatio float64
 	// LastProgress is when the peer last acknowledged something new, or when something was
 	// placed while nothing was outstanding; zero if that is not known.
 	LastProgress time.Time

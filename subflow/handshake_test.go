@@ -363,9 +363,10 @@ func TestDataAckStripped(t *testing.T) {
 	require.NotEmpty(t, p.owner.acks)
 	last := p.owner.acks[len(p.owner.acks)-1]
 	require.Equal(t, keyA.IDSN().Add(101), last.ack, "the ACK counts for the data")
-	for _, s := range p.place(10) {
-		require.False(t, s.HasMPTCP())
-	}
+	told := p.place(10)
+	require.Len(t, told, 1)
+	d, ok := told[0].DSS()
+	require.True(t, ok && d.Infinite() && !d.HasAck, "new data tells the peer (8684-3.7-11)")
 }
 
 // 8684-3.1-17: a SYN/ACK that acknowledges something else is left to the endpoint.

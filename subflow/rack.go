@@ -99,7 +99,7 @@ func (s *Sender) detectLosses(now time.Time) int {
 			k.at = due
 			break
 		}
-		s.markLost(r)
+		s.markLost(now, r)
 		total += r.n
 		r = next
 	}

@@ -47,13 +47,19 @@ func (s *Sender) begin(kind episodeKind) {
 
 // markLost deems a record in flight lost, which begins an episode if none is under way.
 // reportLosses is to be called after the last one.
-func (s *Sender) markLost(r *record) {
+func (s *Sender) markLost(now time.Time, r *record) {
 	if s.episode.kind == noEpisode {
 		s.begin(lossEpisode)
 	}
 	s.board.set(r, lost)
-	s.stats.Lost += uint64(r.n)
+	s.countLost(now, r.n)
 	s.claim(r)
+}
+
+// countLost counts n bytes deemed lost.
+func (s *Sender) countLost(now time.Time, n int) {
+	s.stats.Lost += uint64(n)
+	s.losses.count(now, 0, s.segments(n))
 }
 
 // claim enters a record into the books of the episode.
@@ -85,7 +91,7 @@ func (s *Sender) enterTimeout(now time.Time) {
 	for i := range s.board.recs.len() {
 		switch r := s.board.recs.at(i); r.state {
 		case inFlight:
-			s.markLost(r)
+			s.markLost(now, r)
 		case lost:
 			// Move it as well: the list gets into the order of the stream.
 			s.board.set(r, lost)
@@ -144,6 +150,7 @@ func (s *Sender) undoIfSpurious(now time.Time, w *ackWork) {
 		return
 	}
 	s.stats.SpuriousRecoveries++
+	s.losses.count(now, 0, -s.segments(e.marked))
 	e.marked, e.spurious = 0, 0
 	s.unsettled.Clear()
 	if e.kind == timeoutEpisode {

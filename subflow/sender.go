@@ -78,6 +78,7 @@ type Sender struct {
 	rack    rack
 	tlp     tailProbe
 	rate    rateSampler
+	losses  lossMeter
 	pacer   pacer
 	paceAt  time.Time // when the pacer lets more leave; zero: it is not waited for
 	episode episode

@@ -270,7 +270,7 @@ func (s *Sender) recoverWithoutSACK(w *ackWork) {
 	third := duplicate && s.dupAcks == dupThresh && s.episode.kind == noEpisode
 	if r := s.board.recs.at(0); (partial || third) && r.state == inFlight && !r.retransmitted() {
 		s.cutFirst()
-		s.markLost(r)
+		s.markLost(w.now, r)
 		s.reportLosses(w.now, r.n)
 	}
 }
@@ -278,6 +278,7 @@ func (s *Sender) recoverWithoutSACK(w *ackWork) {
 // reactToProbe treats a loss that a tail loss probe has repaired as an episode of its own.
 func (s *Sender) reactToProbe(w *ackWork) {
 	if s.endProbe(w) {
+		s.countLost(w.now, s.tlp.size)
 		s.cc.OnLoss(w.now, s.board.inFlight, s.mss)
 		s.cc.OnRecovered(w.now)
 	}

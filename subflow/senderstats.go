@@ -30,8 +30,9 @@ type SenderCounters struct {
 	// DSACKs counts reports of duplicates at the peer, SpuriousRecoveries loss episodes
 	// that were taken back.
 	DSACKs, SpuriousRecoveries uint64
-	// TLPs counts tail loss probes, RTOs retransmission timeouts.
-	TLPs, RTOs uint64
+	// TLPs counts tail loss probes, UnneededTLPs those that sent again what the peer had: its ACK
+	// was late or lost. RTOs counts retransmission timeouts.
+	TLPs, UnneededTLPs, RTOs uint64
 }
 
 // CoupledWindow is the congestion window as the controllers of other subflows count it (RFC

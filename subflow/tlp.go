@@ -19,6 +19,7 @@ type tailProbe struct {
 	// it sent old bytes again.
 	end   uint64
 	again bool
+	size  int // of what it sent again, in bytes
 	// sampled: an RTT has been measured since the last probe.
 	sampled bool
 	// ackDelay is how long the peer holds back the ACK of a lone segment; known says that
@@ -92,8 +93,9 @@ func (s *Sender) onProbeTime(now time.Time) {
 			s.board.split(i, r.lastBoundaryTo(r.end()-1))
 			i++
 		}
-		s.retransmit(now, s.board.recs.at(i))
-		t.again = true
+		r := s.board.recs.at(i)
+		s.retransmit(now, r)
+		t.again, t.size = true, r.n
 	}
 	t.end = s.nxt
 	s.rtx.base = now
@@ -107,6 +109,9 @@ func (s *Sender) endProbe(w *ackWork) bool {
 	case t.end == 0 || s.una < t.end:
 		return false
 	case !t.again, w.dsackEnd == t.end, w.earlyEnd == t.end:
+		if t.again {
+			s.stats.UnneededTLPs++
+		}
 		if t.again && s.board.inFlight == 0 {
 			t.ackDelay = maxAckDelay // the peer had the data and was only slow to say so
 		}

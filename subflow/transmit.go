@@ -164,6 +164,7 @@ func (s *Sender) sendNew(now time.Time, n int) error {
 	s.rate.stamp(r, s.una == s.nxt)
 	before := s.board.inFlight
 	s.nxt += uint64(n)
+	s.losses.count(now, s.segments(n), 0)
 	s.board.add(r)
 	return s.emit(now, r, before)
 }
@@ -179,7 +180,9 @@ func (s *Sender) retransmit(now time.Time, r *record) error {
 	r.base, r.mss = r.off, s.mss
 	s.rate.stamp(r, false)
 	s.episode.head = false
-	s.stats.Retransmits += uint64((r.n + s.mss - 1) / s.mss)
+	again := s.segments(r.n)
+	s.stats.Retransmits += uint64(again)
+	s.losses.count(now, again, 0)
 	s.stats.RetransBytes += uint64(r.n)
 	return s.emit(now, r, before)
 }

@@ -94,7 +94,7 @@ func TestLostWindowUpdate(t *testing.T) {
 func TestDataAckLagsBesideADeadSubflow(t *testing.T) {
 	eachRole(t, twoPaths, func(t *testing.T, l *Lab, _ *Peer, conn *mptcp.Conn) {
 		p := l.Join(1, 1)
-		text := strings.Repeat("0123456789", 1000)
+		text := strings.Repeat("0123456789", 2500) // more than an initial window, so the other one takes part
 		l.Write(conn, text).Result()
 		for got := 0; got < len(text); {
 			got += len(p.Await("all of it, once the other is stale", ACK, SomeData).Payload)

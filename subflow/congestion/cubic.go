@@ -16,7 +16,8 @@ const (
 
 // NewCubic returns CUBIC (RFC 9438) with HyStart++ (RFC 9406) and proportional rate
 // reduction (RFC 6937). It is paced: at twice the rate of a window per round trip in slow
-// start, so that the window can double, and at 1.2 times it afterwards.
+// start, so that the window can double, and at 1.2 times it afterwards. An initial window
+// leaves at once (RFC 6928 section 2).
 func NewCubic() Controller { return &cubic{beta: cubicBeta} }
 
 // cubic puts together what concerns any window-based controller (phase, undo, pacing) and
@@ -26,15 +27,16 @@ type cubic struct {
 	beta float64
 	// avoid, if not nil, is the increase in congestion avoidance for acked bytes, in place of
 	// the curve's: that of a coupled controller.
-	avoid  func(s *Sample, acked float64) float64
-	mss    int
-	srtt   time.Duration
-	window float64 // bytes
-	curve  curve
-	start  hystart
-	phase  phase
-	prr    prr
-	before checkpoint
+	avoid   func(s *Sample, acked float64) float64
+	mss     int
+	srtt    time.Duration
+	initial float64 // window, in bytes
+	window  float64 // bytes
+	curve   curve
+	start   hystart
+	phase   phase
+	prr     prr
+	before  checkpoint
 	// lastAck is when the controller last heard of progress; what lies between it and
 	// a restart after idleness does not count as time on the curve.
 	lastAck time.Time
@@ -63,7 +65,8 @@ func (c *cubic) Init(p Params) {
 	p = p.withDefaults()
 	c.mss = p.MSS
 	c.srtt = p.HandshakeRTT
-	c.window = float64(p.InitialWindow)
+	c.initial = float64(p.InitialWindow)
+	c.window = c.initial
 	c.curve = curve{ssthresh: math.Inf(1)}
 	c.lastAck = p.Now
 }
@@ -186,7 +189,7 @@ func (c *cubic) CoupledWindow() int {
 }
 
 func (c *cubic) PacingRate() float64 {
-	if c.srtt <= 0 {
+	if c.srtt <= 0 || c.window <= c.initial && c.phase == open {
 		return 0
 	}
 	perSecond := 1 / c.srtt.Seconds()
