@@ -27,7 +27,7 @@ var addRows = []row{
 		number: 28, name: "without a laminar endpoint", paths: 3, families: []Family{IPv4}, host: noManager,
 		serves: counts{"AddAddrTx": 1, "EchoAdd": 1, "MPJoinSynRx": 0, "MPJoinAckRx": 0}, lone: []string{"MPJoinSynTx"},
 		kernel: filteredSignal,
-		run: script(announced(1), func(t *testing.T, s *scene, c *mptcp.Conn) error {
+		run: script(announced(1), func(t testing.TB, s *scene, c *mptcp.Conn) error {
 			if err := opensTo(1, 1)(t, s, c); !errors.Is(err, syscall.ECONNREFUSED) {
 				return fmt.Errorf("the filtered subflow: %w", err)
 			}
@@ -70,7 +70,7 @@ var addRows = []row{
 		// Its listener is that of an IPv6 socket, as in all rows with IPv4 in which the kernel serves.
 		number: 50, name: "IPv4-mapped endpoint", paths: 2, families: []Family{IPv4}, host: joins(0),
 		serves: counts{"AddAddrTx": 1, "EchoAdd": 1, "MPJoinSynRx": 1, "MPJoinAckRx": 1},
-		kernel: func(t *testing.T, l *Lab) {
+		kernel: func(t testing.TB, l *Lab) {
 			l.limits(t, 1, 0)
 			l.Peer.IP(t, fmt.Sprintf("mptcp endpoint add %v signal", mapped(l.Family.Kernel[1])))
 		},
@@ -82,7 +82,7 @@ var addRows = []row{
 	{
 		number: 50, name: "IPv4-mapped socket and endpoint", paths: 2, families: []Family{IPv4}, run: onSocket(bothFamilies, carrying(2)),
 		dials: counts{"MPJoinSynTx": 1, "MPJoinSynAckRx": 1},
-		kernel: func(t *testing.T, l *Lab) {
+		kernel: func(t testing.TB, l *Lab) {
 			l.limits(t, 1, 0)
 			l.Peer.IP(t, fmt.Sprintf("mptcp endpoint add %v subflow", mapped(l.Family.Kernel[1])))
 		},
@@ -116,7 +116,7 @@ var addRows = []row{
 		number: 81, name: "userspace pm type rejects join", paths: 2, host: noManager, kernel: userspacePM, resets: true,
 		serves: counts{"MPJoinSynRx": 1, "MPJoinAckRx": 0, "MPJoinRejected": 1},
 		ours:   counts{"MPRstRx": 1}, lone: []string{"MPRstRx"}, // the kernel does not count resets of SYNs
-		run: script(func(t *testing.T, s *scene, c *mptcp.Conn) error {
+		run: script(func(t testing.TB, s *scene, c *mptcp.Conn) error {
 			var reset *mptcp.SubflowResetError
 			if err := s.join(c, 1, 0, false); !errors.As(err, &reset) || reset.Reason != option.ReasonProhibited {
 				return fmt.Errorf("the unwanted subflow: %w", err)
@@ -133,13 +133,13 @@ var addRows = []row{
 
 // filteredSignal has the kernel announce its end of the second path, and reject what comes from
 // the library's end of it.
-func filteredSignal(t *testing.T, l *Lab) {
+func filteredSignal(t testing.TB, l *Lab) {
 	kernelSignals(1, 1)(t, l)
 	l.reject(t, 1)
 }
 
 // userspacePM has the kernel leave all to a program, of which there is none.
-func userspacePM(t *testing.T, l *Lab) { l.Peer.Sysctl(t, "net/mptcp/pm_type", "1") }
+func userspacePM(t testing.TB, l *Lab) { l.Peer.Sysctl(t, "net/mptcp/pm_type", "1") }
 
 // other is the family that the connection's addresses are not of.
 func (l *Lab) other() Family {
@@ -150,15 +150,15 @@ func (l *Lab) other() Family {
 }
 
 // kernelOther gives the kernel an endpoint at its last path's address of the other family.
-func kernelOther(flags string) func(*testing.T, *Lab) {
-	return func(t *testing.T, l *Lab) {
+func kernelOther(flags string) func(testing.TB, *Lab) {
+	return func(t testing.TB, l *Lab) {
 		l.limits(t, 1, 1)
 		l.Peer.IP(t, fmt.Sprintf("mptcp endpoint add %v %s", l.other().Kernel[len(l.gates)-1], flags))
 	}
 }
 
 // announcesOther has the library announce its second path's address of the other family.
-func announcesOther(t *testing.T, s *scene, c *mptcp.Conn) error {
+func announcesOther(t testing.TB, s *scene, c *mptcp.Conn) error {
 	if err := c.Announce(netip.AddrPortFrom(s.other().Library[1], 0)); err != nil {
 		return err
 	}
@@ -169,8 +169,8 @@ func announcesOther(t *testing.T, s *scene, c *mptcp.Conn) error {
 func mapped(a netip.Addr) netip.Addr { return netip.AddrFrom16(a.As16()) }
 
 // onSocket is script with a socket of the kernel that is made by make and then connected.
-func onSocket(make func(t *testing.T, s *scene) *socket, steps ...step) func(*testing.T, *scene) {
-	return func(t *testing.T, s *scene) {
+func onSocket(make func(t testing.TB, s *scene) *socket, steps ...step) func(testing.TB, *scene) {
+	return func(t testing.TB, s *scene) {
 		listener, err := s.Host.Listen("tcp", netip.AddrPortFrom(s.Family.Library[0], port).String())
 		require.NoError(t, err)
 		defer listener.Close()
@@ -185,7 +185,7 @@ func onSocket(make func(t *testing.T, s *scene) *socket, steps ...step) func(*te
 }
 
 // onlyFamily makes one for the family of the connection alone.
-func onlyFamily(t *testing.T, s *scene) *socket {
+func onlyFamily(t testing.TB, s *scene) *socket {
 	k := s.Peer.socket(t, s.Family)
 	if s.Family.bits == IPv6.bits {
 		require.NoError(t, unix.SetsockoptInt(k.fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1))
@@ -194,11 +194,11 @@ func onlyFamily(t *testing.T, s *scene) *socket {
 }
 
 // bothFamilies makes an IPv6 socket, which speaks IPv4 too.
-func bothFamilies(t *testing.T, s *scene) *socket { return s.Peer.socket(t, IPv6) }
+func bothFamilies(t testing.TB, s *scene) *socket { return s.Peer.socket(t, IPv6) }
 
 // implicitEndpoint: the kernel has made an endpoint for the address from which it joined.
 func implicitEndpoint(i int) step {
-	return func(t *testing.T, s *scene, _ *mptcp.Conn) error {
+	return func(t testing.TB, s *scene, _ *mptcp.Conn) error {
 		out, err := exec.Command("ip", "-n", s.Peer.name, "mptcp", "endpoint", "show").CombinedOutput()
 		if err == nil && !regexp.MustCompile(s.Family.Kernel[i].String()+" .*(implicit|rawflags 10)").Match(out) {
 			err = fmt.Errorf("no implicit endpoint: %s", out)
@@ -209,7 +209,7 @@ func implicitEndpoint(i int) step {
 
 // announced waits until the library knows n addresses of the kernel.
 func announced(n int) step {
-	return func(_ *testing.T, _ *scene, c *mptcp.Conn) error {
+	return func(_ testing.TB, _ *scene, c *mptcp.Conn) error {
 		return eventually("addresses are missing", func() bool { return len(c.Info().RemoteAddrs) == n })
 	}
 }

@@ -35,7 +35,7 @@ var backupRows = []row{
 	{
 		number: 56, name: "single subflow, backup, turned", paths: 2,
 		dials: counts{"MPJoinSynAckRx": 1, "MPPrioTx": 0}, ours: counts{"MPJoinSynBackupRx": 1},
-		kernel: func(t *testing.T, l *Lab) {
+		kernel: func(t testing.TB, l *Lab) {
 			l.limits(t, 1, 0)
 			l.endpoint(t, 1, "subflow backup")
 		},
@@ -44,7 +44,7 @@ var backupRows = []row{
 	{
 		number: 57, name: "single address, backup", paths: 2, host: joins(0),
 		serves: counts{"MPJoinAckRx": 1, "AddAddrTx": 1, "EchoAdd": 1, "MPPrioTx": 0}, ours: counts{"MPJoinSynAckBackupRx": 1},
-		kernel: func(t *testing.T, l *Lab) {
+		kernel: func(t testing.TB, l *Lab) {
 			l.limits(t, 1, 0)
 			l.endpoint(t, 1, "signal backup")
 		},
@@ -53,7 +53,7 @@ var backupRows = []row{
 	{
 		number: 57, name: "single address, no longer backup", paths: 2, host: joins(0),
 		serves: counts{"MPJoinAckRx": 1, "AddAddrTx": 1, "EchoAdd": 1, "MPPrioTx": 1, "MPPrioRx": 1}, ours: counts{"MPJoinSynAckBackupRx": 1},
-		kernel: func(t *testing.T, l *Lab) {
+		kernel: func(t testing.TB, l *Lab) {
 			l.limits(t, 1, 0)
 			l.endpoint(t, 1, "signal backup")
 		},
@@ -83,7 +83,7 @@ var backupRows = []row{
 	},
 	{
 		number: 60, name: "backup subflow unused, link failure", paths: 3, host: noManager, kernel: kernelLimits(2, 0),
-		serves: counts{"MPJoinAckRx": 2, "MPJoinSynBackupRx": 1}, run: failing(func(t *testing.T, s *scene, library *mptcp.Conn) {
+		serves: counts{"MPJoinAckRx": 2, "MPJoinSynBackupRx": 1}, run: failing(func(t testing.TB, s *scene, library *mptcp.Conn) {
 			sent, received := s.carried(t, library, 2)
 			require.Zero(t, sent, "the library leaves it alone")
 			require.Less(t, received, rowBytes(t)/100, "the kernel leaves it alone")
@@ -91,7 +91,7 @@ var backupRows = []row{
 	},
 	{
 		number: 61, name: "backup flow used, multi links fail", paths: 3, host: noManager, kernel: kernelLimits(2, 0),
-		serves: counts{"MPJoinAckRx": 2, "MPJoinSynBackupRx": 1}, run: failing(func(t *testing.T, s *scene, library *mptcp.Conn) {
+		serves: counts{"MPJoinAckRx": 2, "MPJoinSynBackupRx": 1}, run: failing(func(t testing.TB, s *scene, library *mptcp.Conn) {
 			sent, received := s.carried(t, library, 2)
 			require.Greater(t, sent, rowBytes(t)/2, "bytes from the library on the backup")
 			require.Greater(t, received, rowBytes(t)/2, "bytes from the kernel")
@@ -106,7 +106,7 @@ var backupRows = []row{
 		// IPv6 addresses go with their link.
 		number: 62, name: "multiple flows, signal, link down", paths: 4, host: joins(2), kernel: kernelSignals(3, 1), families: []Family{IPv4},
 		serves: counts{"MPJoinAckRx": 3, "EchoAdd": 1},
-		run: failing(nil, carrying(4), reach(counts{"MPJoinAckRx": 3, "EchoAdd": 1}), func(t *testing.T, s *scene, _ *mptcp.Conn) error {
+		run: failing(nil, carrying(4), reach(counts{"MPJoinAckRx": 3, "EchoAdd": 1}), func(t testing.TB, s *scene, _ *mptcp.Conn) error {
 			s.Peer.IP(t, "link set path1 down")
 			return nil
 		}),
@@ -115,7 +115,7 @@ var backupRows = []row{
 		// The kernel takes its time to call a subflow stale: such a short transfer may be over before.
 		number: 63, name: "multi flows, signal, bidi, link fail", paths: 4, ours: counts{"SubflowStale": some},
 		dials: counts{"MPJoinSynAckRx": 3, "AddAddr": 1, "SubflowStale": whatever},
-		kernel: func(t *testing.T, l *Lab) {
+		kernel: func(t testing.TB, l *Lab) {
 			l.limits(t, 3, 1)
 			l.endpoint(t, 2, "subflow")
 			l.endpoint(t, 3, "subflow")
@@ -126,15 +126,15 @@ var backupRows = []row{
 
 // kernelMesh has the kernel take announced addresses, and open subflows from its last path with
 // an endpoint 5.
-func kernelMesh(flags string) func(*testing.T, *Lab) {
-	return func(t *testing.T, l *Lab) {
+func kernelMesh(flags string) func(testing.TB, *Lab) {
+	return func(t testing.TB, l *Lab) {
 		l.limits(t, 4, 4)
 		l.endpoint(t, 2, "id 5 "+flags)
 	}
 }
 
 // kernelMPCBackup has the kernel want its initial address as a backup.
-func kernelMPCBackup(t *testing.T, l *Lab) {
+func kernelMPCBackup(t testing.TB, l *Lab) {
 	l.limits(t, 1, 0)
 	l.endpoint(t, 0, "subflow backup")
 	if l.Role == Server {
@@ -144,9 +144,9 @@ func kernelMPCBackup(t *testing.T, l *Lab) {
 
 // unused is script; after the steps, and when the kernel's counters are what they have to be,
 // neither end sends data on the subflow of path i.
-func unused(i int, steps ...step) func(*testing.T, *scene) {
-	return func(t *testing.T, s *scene) {
-		library := s.script(t, append(steps, func(t *testing.T, s *scene, c *mptcp.Conn) error { return reach(s.want)(t, s, c) }, mark)...)
+func unused(i int, steps ...step) func(testing.TB, *scene) {
+	return func(t testing.TB, s *scene) {
+		library := s.script(t, append(steps, func(t testing.TB, s *scene, c *mptcp.Conn) error { return reach(s.want)(t, s, c) }, mark)...)
 		sent, received := s.carried(t, library, i)
 		require.Zero(t, sent, "bytes from the library")
 		// What the kernel believes to be lost, as it may on a busy machine, it repeats on an idle subflow.
@@ -156,9 +156,9 @@ func unused(i int, steps ...step) func(*testing.T, *scene) {
 
 // failing is script for rows in which links fail: the transfer goes on at once, and then more is
 // checked.
-func failing(check func(*testing.T, *scene, *mptcp.Conn), steps ...step) func(*testing.T, *scene) {
-	return func(t *testing.T, s *scene) {
-		s.hold = nil
+func failing(check func(testing.TB, *scene, *mptcp.Conn), steps ...step) func(testing.TB, *scene) {
+	return func(t testing.TB, s *scene) {
+		s.hold = counts{}
 		library := s.script(t, steps...)
 		if check != nil {
 			check(t, s, library)
@@ -167,6 +167,6 @@ func failing(check func(*testing.T, *scene, *mptcp.Conn), steps ...step) func(*t
 }
 
 // reinjected: the library has sent again elsewhere what the dead path took.
-func reinjected(t *testing.T, _ *scene, library *mptcp.Conn) {
+func reinjected(t testing.TB, _ *scene, library *mptcp.Conn) {
 	require.Positive(t, library.Info().BytesReinjected)
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -32,14 +31,8 @@ type balanced struct {
 
 const balancedServers = 2
 
-func newBalanced(t *testing.T) *balanced {
-	Require(t)
-	if _, err := exec.LookPath("nft"); err != nil {
-		if Required() {
-			t.Fatal("INTEROP_REQUIRED=1, but there is no nft")
-		}
-		t.Skip("there is no nft (apt install nftables), which balances")
-	}
+func newBalanced(t testing.TB) *balanced {
+	requirePrograms(t, "nftables", "nft")
 	b := &balanced{balancer: NewNamespace(t), front: netip.MustParseAddr("10.9.0.1")}
 	b.balancer.IP(t, "address add 10.9.0.1/32 dev lo")
 	b.balancer.Sysctl(t, "net/ipv4/ip_forward", "1")
@@ -55,7 +48,7 @@ func newBalanced(t *testing.T) *balanced {
 func (b *balanced) address() string { return netip.AddrPortFrom(b.front, 443).String() }
 
 // wire joins a namespace to the balancer.
-func (b *balanced) wire(t *testing.T, ns *Namespace, dev string, gateway netip.Prefix, addrs ...netip.Prefix) {
+func (b *balanced) wire(t testing.TB, ns *Namespace, dev string, gateway netip.Prefix, addrs ...netip.Prefix) {
 	require.NoError(t, ip("-n", ns.name, "link", "add", dev, "type", "veth", "peer", "name", "to-"+dev, "netns", b.balancer.name))
 	b.balancer.SetAddresses(t, "to-"+dev, gateway)
 	ns.SetAddresses(t, dev, addrs...)
@@ -78,7 +71,7 @@ func serve(l net.Listener, i int, accepted func(net.Conn)) {
 }
 
 // use talks over a connection and returns who the server is.
-func use(t *testing.T, c net.Conn) (server int) {
+func use(t testing.TB, c net.Conn) (server int) {
 	t.Helper()
 	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
 	b := make([]byte, 1)
@@ -88,7 +81,7 @@ func use(t *testing.T, c net.Conn) (server int) {
 	return int(b[0])
 }
 
-func echo(t *testing.T, c net.Conn) {
+func echo(t testing.TB, c net.Conn) {
 	t.Helper()
 	b := make([]byte, 20_000)
 	_, err := c.Write(b)
@@ -102,7 +95,7 @@ func echo(t *testing.T, c net.Conn) {
 // The kernel's joins reach the right one.
 func TestServersBehindBalancer(t *testing.T) {
 	for _, by := range []string{"address", "port"} {
-		t.Run("unique "+by, func(t *testing.T) {
+		run(t, "unique "+by, func(t testing.TB) {
 			b := newBalanced(t)
 			servers := make([]*mptcp.Host, balancedServers)
 			for i := range servers {
@@ -138,7 +131,7 @@ func TestServersBehindBalancer(t *testing.T) {
 			require.Equal(t, [balancedServers]int64{conns / 2, conns / 2}, reached, "the balancer takes turns")
 			for i, h := range servers {
 				joined := func() bool { return h.Counters()["MPJoinAckRx"] == uint64(reached[i]) }
-				require.Eventually(t, joined, 5*time.Second, 10*time.Millisecond, "server %d: %v", i+1, h.Counters())
+				require.Eventually(t, joined, patience, 10*time.Millisecond, "server %d: %v", i+1, h.Counters())
 				require.Zero(t, h.Counters()["MPJoinNoTokenFound"])
 			}
 		})
@@ -149,7 +142,7 @@ func TestServersBehindBalancer(t *testing.T) {
 // neither of its own, and both join the announced one.
 func TestClientOfBalancedServers(t *testing.T) {
 	for _, by := range []string{"", " port 10100"} {
-		t.Run("unique address"+by, func(t *testing.T) {
+		run(t, "unique address"+by, func(t testing.TB) {
 			b := newBalanced(t)
 			servers := make([]*Namespace, balancedServers)
 			for i := range servers {

@@ -142,7 +142,7 @@ func stripFirstData(role Role) Meddler {
 
 // clientFirst is a transfer in which the client has spoken and been heard before both send:
 // a server that has sent a mapping already may not fall back any more.
-func clientFirst(t *testing.T, s *scene) {
+func clientFirst(t testing.TB, s *scene) {
 	library, kernel := s.Connect(t, true)
 	client, server := Conn(library), Conn(kernel)
 	if s.Role == Server {
@@ -159,7 +159,7 @@ func clientFirst(t *testing.T, s *scene) {
 }
 
 // plainPeer transfers and sees that nothing but a SYN has MPTCP options.
-func plainPeer(t *testing.T, s *scene) {
+func plainPeer(t testing.TB, s *scene) {
 	transfer(t, s)
 	for name, v := range s.ours() {
 		if name != "MPCapableSYNTX" && name != "MPCapableFallbackSYNACK" {
@@ -176,7 +176,7 @@ func checksumRow(kernel, library bool) row {
 		number: 4, name: fmt.Sprintf("checksum_tests %s %s", bit(kernel), bit(library)),
 		serves: capableServer, dials: capableClient,
 		host:   func(_ Role, cfg *mptcp.Config) { cfg.Checksum = library },
-		kernel: func(t *testing.T, l *Lab) { l.Peer.Sysctl(t, "net/mptcp/checksum_enabled", bit(kernel)) },
+		kernel: func(t testing.TB, l *Lab) { l.Peer.Sysctl(t, "net/mptcp/checksum_enabled", bit(kernel)) },
 		meddle: checksumWatch(used),
 	}
 }
@@ -195,8 +195,8 @@ func checksumWatch(used bool) func(Role) Meddler {
 
 // halfClose has one end send and end its stream, and the other answer only when it has seen
 // that end.
-func halfClose(first func(library, kernel Conn) [2]Conn) func(t *testing.T, s *scene) {
-	return func(t *testing.T, s *scene) {
+func halfClose(first func(library, kernel Conn) [2]Conn) func(t testing.TB, s *scene) {
+	return func(t testing.TB, s *scene) {
 		library, kernel := s.Connect(t, true)
 		data := make([]byte, 1e6)
 		rand.NewChaCha8([32]byte{5}).Read(data)
@@ -221,8 +221,8 @@ func libraryFirst(library, kernel Conn) [2]Conn { return [2]Conn{library, kernel
 func kernelFirst(library, kernel Conn) [2]Conn  { return [2]Conn{kernel, library} }
 
 // inMode transfers with a peer that uses certain system calls.
-func inMode(mode func(t *testing.T, c Conn) Conn) func(*testing.T, *scene) {
-	return func(t *testing.T, s *scene) {
+func inMode(mode func(t testing.TB, c Conn) Conn) func(testing.TB, *scene) {
+	return func(t testing.TB, s *scene) {
 		library, kernel := s.Connect(t, true)
 		s.exchangeAndClose(t, library, mode(t, kernel), nil)
 	}
@@ -230,7 +230,7 @@ func inMode(mode func(t *testing.T, c Conn) Conn) func(*testing.T, *scene) {
 
 // disconnect has the kernel's client use one socket for three connections, one after the
 // other (mptcp_connect -I 3).
-func disconnect(t *testing.T, s *scene) {
+func disconnect(t testing.TB, s *scene) {
 	address := fmt.Sprintf("%v:%d", s.Family.Library[0], port)
 	if s.Family.bits == 64 {
 		address = fmt.Sprintf("[%v]:%d", s.Family.Library[0], port)
@@ -249,13 +249,13 @@ func disconnect(t *testing.T, s *scene) {
 		require.NoError(t, library.Close())
 		// The kernel sends MP_FASTCLOSE when it is not done yet.
 		s.requireGone(t)
-		require.Eventually(t, func() bool { return strings.HasPrefix(s.Peer.ss(t, "-HMan"), "UNCONN") }, 10*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { return strings.HasPrefix(s.Peer.ss(t, "-HMan"), "UNCONN") }, patience, 5*time.Millisecond)
 		require.NoError(t, socket.Disconnect())
 	}
 }
 
 // diag compares what ss tells with the library's Info.
-func diag(t *testing.T, s *scene) {
+func diag(t testing.TB, s *scene) {
 	library, kernel := s.Connect(t, true)
 	data := []byte("x")
 	for _, ends := range [][2]Conn{{library, kernel}, {kernel, library}} {
@@ -282,7 +282,7 @@ func diag(t *testing.T, s *scene) {
 }
 
 // ss runs ss(8).
-func (ns *Namespace) ss(t *testing.T, flags string) string {
+func (ns *Namespace) ss(t testing.TB, flags string) string {
 	out, err := exec.Command("ip", "netns", "exec", ns.name, "ss", flags).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return string(out)

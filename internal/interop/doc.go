@@ -15,10 +15,13 @@
 // simult_flows.sh, diag.sh), each a row of a table with the counters that both ends must
 // have afterwards. A Box in a path is a middlebox for those that need one.
 //
-// The tests need root, iproute2, /dev/net/tun and a kernel with MPTCP (5.6 or later,
-// with `ip mptcp`); without them they skip and say why. The environment:
+// The tests make namespaces, devices and rules on the machine and depend on real time, so they
+// are run when they are asked for only: `make interop`. They need root, iproute2, nftables, OpenSSH,
+// mptcpize, /dev/net/tun and a kernel with MPTCP (5.6 or later, with `ip mptcp`), and fail
+// without. The environment:
 //
-//	INTEROP_REQUIRED=1  fail instead of skipping
-//	INTEROP_MB=100      megabytes each way; default 100 when required, else 8
+//	INTEROP=1           run the tests; they skip without
+//	INTEROP_MB=100      megabytes each way; default 100
+//	INTEROP_ATTEMPTS=2  run a test that fails once more, on a machine that is shared; default 1
 //	INTEROP_PCAP=DIR    write a capture of every test to DIR
 package interop

@@ -98,7 +98,7 @@ func corrupt(nth int, way Way, of match) func(Role) Meddler {
 
 // damaged transfers what the path changes: one byte differs, as it would with plain TCP, in
 // one direction.
-func damaged(t *testing.T, s *scene) {
+func damaged(t testing.TB, s *scene) {
 	library, kernel := s.Connect(t, true)
 	sent := make([]byte, rowBytes(t))
 	rand.NewChaCha8([32]byte{76}).Read(sent)

@@ -25,7 +25,7 @@ type kernelLab struct {
 	gates          [2]*Gate
 }
 
-func newKernelLab(t *testing.T, f Family) *kernelLab {
+func newKernelLab(t testing.TB, f Family) *kernelLab {
 	l := &kernelLab{server: NewNamespace(t), client: NewNamespace(t), family: f}
 	l.server.IP(t, "mptcp limits set subflow 4")
 	l.client.IP(t, "mptcp limits set subflow 4")
@@ -70,8 +70,8 @@ func connect(a, b tun.Device) {
 	go carry(b, a)
 }
 
-func (l *kernelLab) connect(t *testing.T, serverMPTCP bool) (client, server *net.TCPConn) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+func (l *kernelLab) connect(t testing.TB, serverMPTCP bool) (client, server *net.TCPConn) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	address := netip.AddrPortFrom(l.family.Kernel[0], port).String()
 	accepted := acceptOne(l.server.Listen(t, address, serverMPTCP))
@@ -81,15 +81,8 @@ func (l *kernelLab) connect(t *testing.T, serverMPTCP bool) (client, server *net
 	return client, wait(t, ctx, accepted).(*net.TCPConn)
 }
 
-func eachFamily(t *testing.T, test func(t *testing.T, f Family)) {
-	Require(t)
-	for _, f := range []Family{IPv4, IPv6} {
-		t.Run(f.Name, func(t *testing.T) { test(t, f) })
-	}
-}
-
 func TestHarnessTwoSubflows(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f Family) {
+	families(t, func(t testing.TB, f Family) {
 		l := newKernelLab(t, f)
 		client, server := l.connect(t, true)
 		up, down := &Flow{Bytes: Bytes(t)}, &Flow{Bytes: Bytes(t)}
@@ -102,14 +95,14 @@ func TestHarnessTwoSubflows(t *testing.T) {
 		counters.RequireClean(t)
 		counters.RequireNoReset(t)
 		l.client.Counters(t).RequireAll(t, map[string]int64{"MPCapableSYNTX": 1, "MPJoinSynAckRx": 1})
-		require.Eventually(t, func() bool { return l.server.Counters(t)["MPCurrEstab"] == 0 }, 10*time.Second, 20*time.Millisecond)
+		require.Eventually(t, func() bool { return l.server.Counters(t)["MPCurrEstab"] == 0 }, patience, 20*time.Millisecond)
 	})
 }
 
 func TestHarnessBlackHole(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f Family) {
-		for i, name := range []string{"initial subflow", "joined subflow"} {
-			t.Run(name, func(t *testing.T) {
+	for i, name := range []string{"initial subflow", "joined subflow"} {
+		t.Run(name, func(t *testing.T) {
+			families(t, func(t testing.TB, f Family) {
 				l := newKernelLab(t, f)
 				client, server := l.connect(t, true)
 				up, down := &Flow{Bytes: Bytes(t)}, &Flow{Bytes: Bytes(t)}
@@ -120,13 +113,13 @@ func TestHarnessBlackHole(t *testing.T) {
 				t.Logf("%v", time.Since(start))
 				l.server.Counters(t).RequireClean(t)
 			})
-		}
-	})
+		})
+	}
 }
 
 // A gate that is never opened again stalls a connection with one path, and Exchange says so.
 func TestHarnessNoticesStall(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f Family) {
+	families(t, func(t testing.TB, f Family) {
 		l := newKernelLab(t, f)
 		l.client.IP(t, "mptcp endpoint flush")
 		client, server := l.connect(t, true)
@@ -139,7 +132,7 @@ func TestHarnessNoticesStall(t *testing.T) {
 }
 
 func TestHarnessPlainTCP(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f Family) {
+	families(t, func(t testing.TB, f Family) {
 		l := newKernelLab(t, f)
 		client, server := l.connect(t, false)
 		up, down := &Flow{Bytes: Bytes(t)}, &Flow{Bytes: Bytes(t)}

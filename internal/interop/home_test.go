@@ -30,14 +30,8 @@ const (
 	serverAddr6 = "fd00:9::1"
 )
 
-func newHome(t *testing.T) *home {
-	Require(t)
-	if _, err := exec.LookPath("nft"); err != nil {
-		if Required() {
-			t.Fatal("INTEROP_REQUIRED=1, but there is no nft")
-		}
-		t.Skip("there is no nft (apt install nftables), to look at the tables with")
-	}
+func newHome(t testing.TB) *home {
+	requirePrograms(t, "nftables", "nft")
 	h := &home{client: NewNamespace(t), router: NewNamespace(t), server: NewNamespace(t)}
 	for i := 1; i <= 2; i++ {
 		up, r := fmt.Sprint("up", i), fmt.Sprint("r", i)
@@ -77,7 +71,7 @@ func cidr(format string, args ...any) netip.Prefix {
 }
 
 // routes gives the client the default routes of an uplink, as DHCP does.
-func (h *home) routes(t *testing.T, i int) {
+func (h *home) routes(t testing.TB, i int) {
 	h.client.IP(t, fmt.Sprintf("route add default via 192.168.%d.1 dev up%d metric %d\nroute add default via fd00:a:%d::1 dev up%d metric %d",
 		i, i, 100*i, i, i, 100*i))
 }
@@ -91,7 +85,7 @@ func (ns *Namespace) run(t testing.TB, script string) string {
 }
 
 // dump is all of the client that the library could change.
-func (h *home) dump(t *testing.T) string {
+func (h *home) dump(t testing.TB) string {
 	return h.client.run(t, `
 		ip rule; ip -6 rule; nft list ruleset
 		ip route show table all; ip -6 route show table all
@@ -101,7 +95,7 @@ func (h *home) dump(t *testing.T) string {
 
 // requireUndone waits until nothing of the library's is left and nothing else has changed. The
 // kernel removes some IPv6 routes a little later.
-func (h *home) requireUndone(t *testing.T) {
+func (h *home) requireUndone(t testing.TB) {
 	t.Helper()
 	for range 50 {
 		if h.dump(t) == h.before {
@@ -113,7 +107,7 @@ func (h *home) requireUndone(t *testing.T) {
 }
 
 // carrier switches that of an uplink, at the router's end.
-func (h *home) carrier(t *testing.T, i int, up bool) {
+func (h *home) carrier(t testing.TB, i int, up bool) {
 	state := "down"
 	if up {
 		state = "up"
@@ -122,7 +116,7 @@ func (h *home) carrier(t *testing.T, i int, up bool) {
 }
 
 // start starts a program in the namespace, which is killed when the test ends.
-func (ns *Namespace) start(t *testing.T, name string, args ...string) (cmd *exec.Cmd, stdin io.WriteCloser, out, log *record) {
+func (ns *Namespace) start(t testing.TB, name string, args ...string) (cmd *exec.Cmd, stdin io.WriteCloser, out, log *record) {
 	t.Helper()
 	cmd = exec.Command("ip", append([]string{"netns", "exec", ns.name, name}, args...)...)
 	out, log = &record{}, &record{}

@@ -19,20 +19,26 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	RemoveStale()
-	os.Exit(m.Run())
+	if Asked() {
+		RemoveStale()
+	}
+	code := m.Run()
+	repeated.report()
+	os.Exit(code)
 }
 
 // patience is how long an exchange may stand still before it has failed. A dead path
 // takes the kernel several seconds.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
+
+// moment is how long something may take that happens in the middle of an exchange.
+const moment = patience / 2
 
 // each runs a test for both roles and IP versions.
-func each(t *testing.T, test func(t *testing.T, cfg LabConfig)) {
-	Require(t)
+func each(t *testing.T, test func(t testing.TB, cfg LabConfig)) {
 	for _, role := range []Role{Client, Server} {
 		for _, family := range []Family{IPv4, IPv6} {
-			t.Run(string(role)+"/"+family.Name, func(t *testing.T) {
+			run(t, string(role)+"/"+family.Name, func(t testing.TB) {
 				cfg := LabConfig{Role: role, Family: family}
 				if role == Server {
 					cfg.Host.PathManager = pathmgr.None // the kernel's client opens the second subflow
@@ -46,7 +52,7 @@ func each(t *testing.T, test func(t *testing.T, cfg LabConfig)) {
 // Two subflows, both directions at once: the bytes are whole and the kernel saw nothing
 // but good MPTCP.
 func TestTwoSubflows(t *testing.T) {
-	each(t, func(t *testing.T, cfg LabConfig) {
+	each(t, func(t testing.TB, cfg LabConfig) {
 		lab := NewLab(t, cfg)
 		lab.transferOverMPTCP(t)
 		counters := lab.Peer.Counters(t)
@@ -58,7 +64,7 @@ func TestTwoSubflows(t *testing.T) {
 func TestChecksum(t *testing.T) {
 	for _, asks := range []string{"library", "kernel"} {
 		t.Run(asks+" asks", func(t *testing.T) {
-			each(t, func(t *testing.T, cfg LabConfig) {
+			each(t, func(t testing.TB, cfg LabConfig) {
 				cfg.Host.Checksum = asks == "library"
 				lab := NewLab(t, cfg)
 				if asks == "kernel" {
@@ -85,7 +91,7 @@ func slowLink(t testing.TB, dev tun.Device) tun.Device {
 func TestBlackHole(t *testing.T) {
 	for i, name := range []string{"initial subflow", "joined subflow"} {
 		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, cfg LabConfig) {
+			each(t, func(t testing.TB, cfg LabConfig) {
 				cfg.Wrap = slowLink
 				lab := NewLab(t, cfg)
 				library, kernel := lab.Connect(t, true)
@@ -102,7 +108,7 @@ func TestBlackHole(t *testing.T) {
 
 // A path that was dead for three seconds works again, while the transfer goes on.
 func TestPathReturns(t *testing.T) {
-	each(t, func(t *testing.T, cfg LabConfig) {
+	each(t, func(t testing.TB, cfg LabConfig) {
 		cfg.Wrap = slowLink
 		lab := NewLab(t, cfg)
 		library, kernel := lab.Connect(t, true)
@@ -126,7 +132,7 @@ func TestReaderPauses(t *testing.T) {
 	const buffer, maxAhead = 1 << 20, 10e6
 	for _, reader := range []string{"library", "kernel"} {
 		t.Run(reader+" reads", func(t *testing.T) {
-			each(t, func(t *testing.T, cfg LabConfig) {
+			each(t, func(t testing.TB, cfg LabConfig) {
 				cfg.Host.SendBuffer, cfg.Host.ReceiveBuffer = buffer, buffer
 				lab := NewLab(t, cfg)
 				lab.Peer.Sysctl(t, "net/ipv4/tcp_rmem", fmt.Sprint("4096 131072 ", buffer))
@@ -156,7 +162,7 @@ func TestReaderPauses(t *testing.T) {
 
 // A peer without MPTCP gets plain TCP (RFC 8684 section 3.7).
 func TestPlainTCPPeer(t *testing.T) {
-	each(t, func(t *testing.T, cfg LabConfig) {
+	each(t, func(t testing.TB, cfg LabConfig) {
 		lab := NewLab(t, cfg)
 		library, kernel := lab.Connect(t, false)
 		up, down := lab.flows(t)
@@ -174,7 +180,7 @@ func TestPlainTCPPeer(t *testing.T) {
 
 // A host with MPTCP off is a plain TCP peer to the kernel, which falls back.
 func TestPlainTCPLibrary(t *testing.T) {
-	each(t, func(t *testing.T, cfg LabConfig) {
+	each(t, func(t testing.TB, cfg LabConfig) {
 		cfg.Host.DisableMPTCP = true
 		lab := NewLab(t, cfg)
 		library, kernel := lab.Connect(t, true)
@@ -185,14 +191,14 @@ func TestPlainTCPLibrary(t *testing.T) {
 }
 
 // flows returns the flow from the library to the kernel and the one back.
-func (l *Lab) flows(t *testing.T) (up, down *Flow) {
+func (l *Lab) flows(t testing.TB) (up, down *Flow) {
 	n := Bytes(t)
 	return &Flow{Bytes: n}, &Flow{Bytes: n}
 }
 
 // joinedFlows is like flows, but after a tenth of the bytes the senders wait until both
 // paths have a subflow: a small transfer would often be over before that.
-func (l *Lab) joinedFlows(t *testing.T, library *mptcp.Conn) (up, down *Flow) {
+func (l *Lab) joinedFlows(t testing.TB, library *mptcp.Conn) (up, down *Flow) {
 	up, down = l.flows(t)
 	for _, f := range []*Flow{up, down} {
 		f.HoldAt = f.Bytes / 10
@@ -203,7 +209,7 @@ func (l *Lab) joinedFlows(t *testing.T, library *mptcp.Conn) (up, down *Flow) {
 
 // transferOverMPTCP connects, sends both ways, closes, and checks all that a transfer
 // without incidents must show.
-func (l *Lab) transferOverMPTCP(t *testing.T) mptcp.Info {
+func (l *Lab) transferOverMPTCP(t testing.TB) mptcp.Info {
 	t.Helper()
 	library, kernel := l.Connect(t, true)
 	up, down := l.joinedFlows(t, library)
@@ -214,7 +220,7 @@ func (l *Lab) transferOverMPTCP(t *testing.T) mptcp.Info {
 }
 
 // exchange sends both ways and closes. It wants everything delivered and confirmed.
-func (l *Lab) exchange(t *testing.T, library *mptcp.Conn, kernel Conn, up, down *Flow) {
+func (l *Lab) exchange(t testing.TB, library *mptcp.Conn, kernel Conn, up, down *Flow) {
 	t.Helper()
 	start := time.Now()
 	err := Exchange(library, kernel, up, down, patience)
@@ -236,7 +242,7 @@ func (l *Lab) exchange(t *testing.T, library *mptcp.Conn, kernel Conn, up, down 
 // awaitJoin waits until both paths have a subflow. It gives up after some seconds;
 // requireMPTCP then tells.
 func (l *Lab) awaitJoin(library *mptcp.Conn) {
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(moment); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		up := 0
 		for _, s := range library.Info().Subflows {
 			if s.State == "established" {
@@ -251,7 +257,7 @@ func (l *Lab) awaitJoin(library *mptcp.Conn) {
 
 // requireMPTCP checks that library and kernel agree on an MPTCP connection with the two
 // subflows of the lab and without misbehaviour of either.
-func (l *Lab) requireMPTCP(t *testing.T, info mptcp.Info) {
+func (l *Lab) requireMPTCP(t testing.TB, info mptcp.Info) {
 	t.Helper()
 	require.True(t, info.MPTCP, info.FallbackReason)
 	require.Empty(t, info.FallbackReason)
@@ -277,5 +283,5 @@ func (l *Lab) requireMPTCP(t *testing.T, info mptcp.Info) {
 		require.Positive(t, counters.Get(t, "MPJoinSynAckRx"))
 	}
 	require.Eventually(t, func() bool { return l.Peer.Counters(t)["MPCurrEstab"] == 0 },
-		10*time.Second, 20*time.Millisecond, "the kernel's end closes")
+		patience, 20*time.Millisecond, "the kernel's end closes")
 }

@@ -52,7 +52,7 @@ var joinRows = []row{
 		dials: counts{"MPJoinSynTx": 2, "MPJoinSynAckRx": some}, host: maxSubflows(2), kernel: kernelJoins(2),
 		ours: counts{"MPJoinRejected": 1, "MPJoinAckRx": 1, "MPRstTx": 1}, lone: []string{"MPRstTx", "MPRstRx"},
 		run: midway(func(s *scene, c *mptcp.Conn) error {
-			if !assertEventually(func() bool { return s.ours()["MPJoinRejected"] == 1 && established(c) == 2 }, 5*time.Second) {
+			if !assertEventually(func() bool { return s.ours()["MPJoinRejected"] == 1 && established(c) == 2 }, moment) {
 				return fmt.Errorf("%d subflows: %+v", established(c), c.Info())
 			}
 			return nil
@@ -69,7 +69,7 @@ var joinRows = []row{
 	{
 		number: 14, name: "multi subflows, with failing subflow", paths: 3, families: []Family{IPv4},
 		serves: counts{"MPJoinSynRx": 1, "MPJoinAckRx": 1}, lone: []string{"MPJoinSynTx"},
-		kernel: func(t *testing.T, l *Lab) {
+		kernel: func(t testing.TB, l *Lab) {
 			l.limits(t, 2, 0)
 			l.reject(t, 2)
 		},
@@ -77,7 +77,7 @@ var joinRows = []row{
 	{
 		number: 15, name: "multi subflows, with subflow timeout", paths: 3,
 		serves: counts{"MPJoinSynRx": 1, "MPJoinAckRx": 1}, lone: []string{"MPJoinSynTx"},
-		kernel: func(t *testing.T, l *Lab) {
+		kernel: func(t testing.TB, l *Lab) {
 			l.limits(t, 2, 0)
 			l.CutPath(2)
 		},
@@ -85,7 +85,7 @@ var joinRows = []row{
 	{
 		number: 16, name: "multi subflows, fair usage on close", paths: 3, families: []Family{IPv4}, host: noManager,
 		serves: counts{"MPJoinSynRx": 1, "MPJoinAckRx": 1}, lone: []string{"MPJoinSynTx"},
-		kernel: func(t *testing.T, l *Lab) {
+		kernel: func(t testing.TB, l *Lab) {
 			l.limits(t, 1, 0)
 			l.reject(t, 2)
 		},
@@ -136,7 +136,7 @@ var joinRows = []row{
 		number: 26, name: "signal invalid addresses", paths: 2,
 		serves: counts{"AddAddrTx": 3, "EchoAdd": 3, "MPJoinSynRx": 1, "MPJoinAckRx": 1}, host: joins(0),
 		lone: []string{"MPJoinSynTx"},
-		kernel: func(t *testing.T, l *Lab) {
+		kernel: func(t testing.TB, l *Lab) {
 			l.limits(t, 3, 3)
 			l.Peer.IP(t, fmt.Sprintf("mptcp endpoint add %v signal", nowhere(l.Family, 1)))
 			l.endpoint(t, 1, "signal")
@@ -147,7 +147,7 @@ var joinRows = []row{
 		number: 27, name: "signal addresses race test", paths: 4, host: announces(3),
 		// The kernel announces no more once it has all the subflows that it may have.
 		dials: counts{"AddAddrTx": some, "EchoAdd": some, "AddAddr": 3, "EchoAddTx": 3, "MPJoinSynTx": 3, "MPJoinSynAckRx": 3},
-		kernel: func(t *testing.T, l *Lab) {
+		kernel: func(t testing.TB, l *Lab) {
 			kernelSignals(3, 3)(t, l)
 			l.limits(t, 3, 3)
 		},
@@ -166,7 +166,7 @@ var joinRows = []row{
 		number: 31, name: "invalid address, ADD_ADDR timeout", paths: 2, idle: true, host: joins(0), lone: []string{"EchoAddTx", "MPJoinSynTx"},
 		serves: counts{"AddAddrTx": 8, "EchoAdd": 0, "MPJoinSynRx": 1, "MPJoinAckRx": 1},
 		meddle: stripEchoes,
-		kernel: kernelRepeats(func(t *testing.T, l *Lab) {
+		kernel: kernelRepeats(func(t testing.TB, l *Lab) {
 			l.limits(t, 2, 0)
 			l.Peer.IP(t, fmt.Sprintf("mptcp endpoint add %v signal", nowhere(l.Family, 1)))
 			l.endpoint(t, 1, "signal")
@@ -207,7 +207,7 @@ var joinRows = []row{
 	},
 	{
 		number: 72, name: "deny join id0, client", paths: 2, host: deniesAnd(0),
-		dials: counts{"MPJoinSynTx": 0}, kernel: func(t *testing.T, l *Lab) {
+		dials: counts{"MPJoinSynTx": 0}, kernel: func(t testing.TB, l *Lab) {
 			l.limits(t, 1, 1)
 			l.endpoint(t, 1, "subflow")
 		},
@@ -230,8 +230,8 @@ func maxSubflows(n int) func(Role, *mptcp.Config) {
 
 // kernelJoins has the kernel take n subflows, or open them as the client, from its other
 // paths' addresses.
-func kernelJoins(n int) func(*testing.T, *Lab) {
-	return func(t *testing.T, l *Lab) {
+func kernelJoins(n int) func(testing.TB, *Lab) {
+	return func(t testing.TB, l *Lab) {
 		l.limits(t, n, 0)
 		for i := range n {
 			if l.Role == Server {
@@ -243,8 +243,8 @@ func kernelJoins(n int) func(*testing.T, *Lab) {
 
 // kernelSignals has the kernel announce the addresses of n other paths, and take a number of
 // subflows.
-func kernelSignals(subflows, n int) func(*testing.T, *Lab) {
-	return func(t *testing.T, l *Lab) {
+func kernelSignals(subflows, n int) func(testing.TB, *Lab) {
+	return func(t testing.TB, l *Lab) {
 		l.limits(t, subflows, 0)
 		for i := range n {
 			l.endpoint(t, i+1, "signal")
@@ -253,16 +253,16 @@ func kernelSignals(subflows, n int) func(*testing.T, *Lab) {
 }
 
 // cookies has the kernel answer all SYNs with cookies, and take a number of subflows.
-func cookies(subflows int) func(*testing.T, *Lab) {
-	return func(t *testing.T, l *Lab) {
+func cookies(subflows int) func(testing.TB, *Lab) {
+	return func(t testing.TB, l *Lab) {
 		l.limits(t, subflows, 0)
 		l.Peer.Sysctl(t, "net/ipv4/tcp_syncookies", "2")
 	}
 }
 
 // denies has the kernel set flag C, and perhaps announce another address.
-func denies(signals bool) func(*testing.T, *Lab) {
-	return func(t *testing.T, l *Lab) {
+func denies(signals bool) func(testing.TB, *Lab) {
+	return func(t testing.TB, l *Lab) {
 		l.Peer.Sysctl(t, "net/mptcp/allow_join_initial_addr_port", "0")
 		if l.limits(t, 1, 1); signals {
 			l.endpoint(t, 1, "signal")
@@ -282,8 +282,8 @@ func deniesAnd(n int) func(Role, *mptcp.Config) {
 func noManager(_ Role, cfg *mptcp.Config) { cfg.PathManager = pathmgr.None }
 
 // kernelRepeats has the kernel announce an address again after a second without echo.
-func kernelRepeats(then func(*testing.T, *Lab)) func(*testing.T, *Lab) {
-	return func(t *testing.T, l *Lab) {
+func kernelRepeats(then func(testing.TB, *Lab)) func(testing.TB, *Lab) {
+	return func(t testing.TB, l *Lab) {
 		l.Peer.Sysctl(t, "net/mptcp/add_addr_timeout", "1")
 		then(t, l)
 	}
@@ -310,7 +310,7 @@ func nowhere(f Family, i int) string {
 }
 
 // reject has the kernel answer what comes from the library's end of path i with RST.
-func (l *Lab) reject(t *testing.T, i int) {
+func (l *Lab) reject(t testing.TB, i int) {
 	cmd := exec.Command("ip", "netns", "exec", l.Peer.name, "nft", "-f", "-")
 	cmd.Stdin = strings.NewReader(fmt.Sprintf(
 		"table ip f { chain i { type filter hook input priority 0; ip saddr %v tcp flags syn reject with tcp reset; }; }", l.Family.Library[i]))

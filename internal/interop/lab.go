@@ -255,11 +255,8 @@ func wait(t testing.TB, ctx context.Context, accepted <-chan net.Conn) net.Conn 
 func Bytes(t testing.TB) int64 {
 	t.Helper()
 	s := os.Getenv("INTEROP_MB")
-	switch {
-	case s == "" && Required():
+	if s == "" {
 		return 100e6
-	case s == "":
-		return 8e6
 	}
 	mb, err := strconv.ParseInt(s, 10, 64)
 	require.NoError(t, err, "INTEROP_MB")

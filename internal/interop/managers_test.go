@@ -16,7 +16,7 @@ import (
 
 // Several subflows between the same two addresses.
 func TestNDiffPorts(t *testing.T) {
-	families(t, func(t *testing.T, f Family) {
+	families(t, func(t testing.TB, f Family) {
 		lab := NewLab(t, LabConfig{Role: Client, Family: f, Paths: 1, Host: mptcp.Config{PathManager: pathmgr.NDiffPorts(3)}})
 		library, kernel := lab.Connect(t, true)
 		talk(t, library, kernel)
@@ -29,7 +29,7 @@ func TestNDiffPorts(t *testing.T) {
 
 // Make before break: the kernel sends nothing on the second path, until it is told that it is the one.
 func TestBackupManager(t *testing.T) {
-	families(t, func(t *testing.T, f Family) {
+	families(t, func(t testing.TB, f Family) {
 		lab := NewLab(t, LabConfig{Role: Client, Family: f, Host: mptcp.Config{PathManager: pathmgr.Backup}})
 		library, kernel := lab.Connect(t, true)
 		talk(t, library, kernel)
@@ -47,7 +47,7 @@ func TestBackupManager(t *testing.T) {
 // Endpoints against those of the kernel: its announcement is joined by a fullmesh one, and that one's removal
 // withdraws it.
 func TestEndpointsOfClient(t *testing.T) {
-	families(t, func(t *testing.T, f Family) {
+	families(t, func(t testing.TB, f Family) {
 		set := endpoints.New()
 		require.NoError(t, set.SetLimits(pathmgr.Limits{Subflows: 4, AddAddrAccepted: 2}))
 		lab := NewLab(t, LabConfig{Role: Client, Family: f, Paths: 1, Host: mptcp.Config{PathManager: set.Manager}})
@@ -74,7 +74,7 @@ func TestEndpointsOfClient(t *testing.T) {
 // The same as the server: the kernel joins what a signal endpoint announces, with its port and ID, and
 // leaves when that is removed.
 func TestEndpointsOfServer(t *testing.T) {
-	families(t, func(t *testing.T, f Family) {
+	families(t, func(t testing.TB, f Family) {
 		set := endpoints.New()
 		lab := NewLab(t, LabConfig{Role: Server, Family: f, Paths: 1, Host: mptcp.Config{PathManager: set.Manager}})
 		at, _ := lab.extra(t, 1)

@@ -18,10 +18,10 @@ import (
 // The modes are ways to use a socket of the kernel, as those of mptcp_connect's option -m.
 
 // pollMode reads and writes a little when poll(2) says so.
-func pollMode(t *testing.T, c Conn) Conn { return &polled{raw(t, c)} }
+func pollMode(t testing.TB, c Conn) Conn { return &polled{raw(t, c)} }
 
 // mmapMode writes from a mapped file.
-func mmapMode(t *testing.T, c Conn) Conn {
+func mmapMode(t testing.TB, c Conn) Conn {
 	mapped, err := unix.Mmap(memfile(t), 0, bufSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	require.NoError(t, err)
 	t.Cleanup(func() { unix.Munmap(mapped) })
@@ -29,7 +29,7 @@ func mmapMode(t *testing.T, c Conn) Conn {
 }
 
 // sendfileMode writes with sendfile(2).
-func sendfileMode(t *testing.T, c Conn) Conn {
+func sendfileMode(t testing.TB, c Conn) Conn {
 	file, s := memfile(t), raw(t, c)
 	return &written{c, func(p []byte) (int, error) {
 		n, err := unix.Pwrite(file, p, 0)
@@ -50,7 +50,7 @@ func sendfileMode(t *testing.T, c Conn) Conn {
 }
 
 // spliceMode reads and writes through a pipe.
-func spliceMode(t *testing.T, c Conn) Conn {
+func spliceMode(t testing.TB, c Conn) Conn {
 	s := &spliced{rawConn: raw(t, c)}
 	for _, p := range []*[2]int{&s.in, &s.out} {
 		require.NoError(t, unix.Pipe2(p[:], unix.O_CLOEXEC))
@@ -66,7 +66,7 @@ func spliceMode(t *testing.T, c Conn) Conn {
 const bufSize = 256 << 10
 
 // memfile is a file in memory of bufSize bytes.
-func memfile(t *testing.T) int {
+func memfile(t testing.TB) int {
 	fd, err := unix.MemfdCreate("interop", unix.MFD_CLOEXEC)
 	require.NoError(t, err)
 	require.NoError(t, unix.Ftruncate(fd, bufSize))
@@ -97,7 +97,7 @@ type rawConn struct {
 }
 
 // raw gives the descriptor of a connection, beside the runtime's own use of it.
-func raw(t *testing.T, c Conn) rawConn {
+func raw(t testing.TB, c Conn) rawConn {
 	sc, err := c.(*net.TCPConn).SyscallConn()
 	require.NoError(t, err)
 	r := rawConn{Conn: c}
@@ -215,7 +215,7 @@ type socket struct {
 }
 
 // socket makes one in the namespace.
-func (ns *Namespace) socket(t *testing.T, f Family) *socket {
+func (ns *Namespace) socket(t testing.TB, f Family) *socket {
 	domain := unix.AF_INET
 	if f.bits == 64 {
 		domain = unix.AF_INET6

@@ -72,9 +72,9 @@ func (f *flipper) Write(pkts []tun.Packet) error {
 // MP_FAIL and infinite mappings, and the transfer goes on (RFC 8684 section 3.7, 8684-3.7-09,
 // -10, -11).
 func TestChecksumFailsOnTheOnlyPath(t *testing.T) {
-	each(t, func(t *testing.T, cfg LabConfig) {
-		for _, sender := range []string{"library", "kernel"} {
-			t.Run(sender+" sends", func(t *testing.T) {
+	for _, sender := range []string{"library", "kernel"} {
+		t.Run(sender+" sends", func(t *testing.T) {
+			each(t, func(t testing.TB, cfg LabConfig) {
 				box := &flipper{toKernel: sender == "library", after: 1 << 20}
 				cfg.Paths, cfg.Host.Checksum, cfg.Host.PathManager = 1, true, pathmgr.None
 				cfg.Wrap = func(_ testing.TB, dev tun.Device) tun.Device {
@@ -96,11 +96,11 @@ func TestChecksumFailsOnTheOnlyPath(t *testing.T) {
 				counters.RequireNoReset(t)
 				closeAll(t, library, kernel)
 			})
-		}
-	})
+		})
+	}
 }
 
-func closeAll(t *testing.T, library *mptcp.Conn, kernel *net.TCPConn) {
+func closeAll(t testing.TB, library *mptcp.Conn, kernel *net.TCPConn) {
 	require.NoError(t, library.Close())
 	require.NoError(t, kernel.Close())
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -109,7 +109,7 @@ func closeAll(t *testing.T, library *mptcp.Conn, kernel *net.TCPConn) {
 }
 
 // requireOneFlip sends size bytes, then the end, and wants all of them with one changed.
-func requireOneFlip(t *testing.T, from, to Conn, size int) {
+func requireOneFlip(t testing.TB, from, to Conn, size int) {
 	t.Helper()
 	wrong, got := 0, 0
 	read := make(chan error, 1)
@@ -136,7 +136,7 @@ func requireOneFlip(t *testing.T, from, to Conn, size int) {
 	for i := range buf {
 		buf[i] = byte(i) ^ byte(i>>8) ^ byte(i>>16)
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	require.NoError(t, from.SetDeadline(deadline))
 	require.NoError(t, to.SetDeadline(deadline))
 	for len(buf) > 0 {

@@ -63,8 +63,8 @@ var portRows = []row{
 
 // kernelSignalsPort has the kernel take some subflows, and announce the addresses of its other
 // paths with ports.
-func kernelSignalsPort(subflows int, ports ...int) func(*testing.T, *Lab) {
-	return func(t *testing.T, l *Lab) {
+func kernelSignalsPort(subflows int, ports ...int) func(testing.TB, *Lab) {
+	return func(t testing.TB, l *Lab) {
 		l.limits(t, subflows, 0)
 		if l.Family.bits == IPv6.bits {
 			// The option and timestamps do not fit a segment together: the kernel sends none then.
@@ -77,7 +77,7 @@ func kernelSignalsPort(subflows int, ports ...int) func(*testing.T, *Lab) {
 }
 
 // refusedAtJoinPort dials where joins alone are welcome.
-func refusedAtJoinPort(t *testing.T, s *scene) {
+func refusedAtJoinPort(t testing.TB, s *scene) {
 	_, err := s.Host.Dial(short(t), "tcp", fmt.Sprintf("[%v]:%d", s.Family.Kernel[1], joinPort))
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	var reset *mptcp.SubflowResetError

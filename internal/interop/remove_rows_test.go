@@ -22,7 +22,7 @@ var removeRows = []row{
 	{
 		number: 32, name: "remove single subflow, with its device", paths: 2, kernel: kernelLimits(1, 0),
 		serves: counts{"MPJoinSynRx": 1, "MPJoinAckRx": 1, "RmAddr": 1, "RmSubflow": 0},
-		run: script(carrying(2), reach(counts{"MPJoinAckRx": 1}), func(_ *testing.T, s *scene, _ *mptcp.Conn) error {
+		run: script(carrying(2), reach(counts{"MPJoinAckRx": 1}), func(_ testing.TB, s *scene, _ *mptcp.Conn) error {
 			return s.Host.RemoveDevice("path2")
 		}, carrying(1)),
 	},
@@ -56,7 +56,7 @@ var removeRows = []row{
 	{
 		number: 38, name: "remove addresses", paths: 4, host: joins(0),
 		serves: counts{"AddAddrTx": 3, "EchoAdd": 3, "MPJoinAckRx": 3, "RmAddrTx": 3, "RmSubflow": 3},
-		kernel: func(t *testing.T, l *Lab) {
+		kernel: func(t testing.TB, l *Lab) {
 			l.limits(t, 3, 0)
 			for i, id := range []int{1, 2, 250} {
 				l.endpoint(t, i+1, fmt.Sprintf("id %d signal", id))
@@ -74,7 +74,7 @@ var removeRows = []row{
 	{
 		number: 39, name: "remove invalid addresses", paths: 2, host: joins(0), lone: []string{"MPJoinSynTx"},
 		serves: counts{"AddAddrTx": 3, "EchoAdd": 3, "MPJoinSynRx": 1, "MPJoinAckRx": 1, "RmAddrTx": 3, "RmSubflow": 1},
-		kernel: func(t *testing.T, l *Lab) {
+		kernel: func(t testing.TB, l *Lab) {
 			l.limits(t, 3, 3)
 			l.Peer.IP(t, fmt.Sprintf("mptcp endpoint add %v id 1 signal", nowhere(l.Family, 1)))
 			l.endpoint(t, 1, "id 2 signal")

@@ -31,7 +31,7 @@ func simultRow(name string, rates ...int64) row {
 		},
 		kernel: kernelLimits(1, 1),
 		wrap:   shaped(rates),
-		run: func(t *testing.T, s *scene) {
+		run: func(t testing.TB, s *scene) {
 			library, kernel := s.Connect(t, true)
 			for _, ends := range [][2]Conn{{library, kernel}, {kernel, library}} {
 				requireBoth(t, s, ends, rates)
@@ -46,7 +46,7 @@ func simultRow(name string, rates ...int64) row {
 // requireBoth sends one way, three times at most, and wants it once to take hardly longer than
 // at the sum of the rates, headers included, with some time for the start. With the faster path
 // alone it would take 1.5 or 2 times as long. (The machine may be busy with other things.)
-func requireBoth(t *testing.T, s *scene, ends [2]Conn, rates []int64) {
+func requireBoth(t testing.TB, s *scene, ends [2]Conn, rates []int64) {
 	const start, slack = 300 * time.Millisecond, 1.2 * 1500 / 1424
 	sum := int64(0)
 	for _, r := range rates {
@@ -67,7 +67,7 @@ func requireBoth(t *testing.T, s *scene, ends [2]Conn, rates []int64) {
 const simultBytes = 8e6
 
 // timed sends one way and returns how long it took. The first part waits for the joins.
-func (s *scene) timed(t *testing.T, ends [2]Conn) time.Duration {
+func (s *scene) timed(t testing.TB, ends [2]Conn) time.Duration {
 	got := make(chan error, 1)
 	go func() {
 		_, err := io.CopyN(io.Discard, ends[1], simultBytes)

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -15,21 +14,21 @@ import (
 )
 
 // step is something that happens in the middle of a row's transfer.
-type step func(t *testing.T, s *scene, c *mptcp.Conn) error
+type step func(t testing.TB, s *scene, c *mptcp.Conn) error
 
 // script transfers and takes steps in the middle, one after the other.
-func script(steps ...step) func(*testing.T, *scene) {
-	return func(t *testing.T, s *scene) { s.script(t, steps...) }
+func script(steps ...step) func(testing.TB, *scene) {
+	return func(t testing.TB, s *scene) { s.script(t, steps...) }
 }
 
 // script returns the library's end, which has been closed.
-func (s *scene) script(t *testing.T, steps ...step) *mptcp.Conn {
+func (s *scene) script(t testing.TB, steps ...step) *mptcp.Conn {
 	library, kernel := s.Connect(t, true)
 	s.scriptOn(t, library, kernel, steps...)
 	return library
 }
 
-func (s *scene) scriptOn(t *testing.T, library *mptcp.Conn, kernel Conn, steps ...step) {
+func (s *scene) scriptOn(t testing.TB, library *mptcp.Conn, kernel Conn, steps ...step) {
 	s.exchangeAndClose(t, library, kernel, func() error {
 		for i, do := range append([]step{heard}, steps...) {
 			if err := do(t, s, library); err != nil {
@@ -41,13 +40,13 @@ func (s *scene) scriptOn(t *testing.T, library *mptcp.Conn, kernel Conn, steps .
 }
 
 // heard: both ends have got something, and may open subflows.
-func heard(_ *testing.T, _ *scene, c *mptcp.Conn) error {
+func heard(_ testing.TB, _ *scene, c *mptcp.Conn) error {
 	return eventually("nothing confirmed", func() bool { i := c.Info(); return i.BytesSent > 0 && i.BytesReceived > 0 })
 }
 
 // eventually waits, and complains in the words of complaint.
 func eventually(complaint string, ok func() bool) error {
-	if !assertEventually(ok, 5*time.Second) {
+	if !assertEventually(ok, moment) {
 		return fmt.Errorf("%s", complaint)
 	}
 	return nil
@@ -55,7 +54,7 @@ func eventually(complaint string, ok func() bool) error {
 
 // reach waits for values of the kernel's counters.
 func reach(want counts) step {
-	return func(t *testing.T, s *scene, _ *mptcp.Conn) error {
+	return func(t testing.TB, s *scene, _ *mptcp.Conn) error {
 		return eventually(fmt.Sprintf("the kernel's counters do not reach %v", want), func() bool {
 			now := s.Peer.Counters(t)
 			for name, v := range want {
@@ -70,7 +69,7 @@ func reach(want counts) step {
 
 // carrying waits until the library has n subflows that carry data.
 func carrying(n int) step {
-	return func(_ *testing.T, _ *scene, c *mptcp.Conn) error {
+	return func(_ testing.TB, _ *scene, c *mptcp.Conn) error {
 		return eventually(fmt.Sprintf("not %d subflows", n), func() bool { return established(c) == n })
 	}
 }
@@ -80,23 +79,23 @@ func opens(i int) step { return opensTo(i, 0) }
 
 // opensTo has it open one to the kernel's end of path j.
 func opensTo(i, j int) step {
-	return func(_ *testing.T, s *scene, c *mptcp.Conn) error { return s.join(c, i, j, false) }
+	return func(_ testing.TB, s *scene, c *mptcp.Conn) error { return s.join(c, i, j, false) }
 }
 
 // opensBackup is opens with flag B.
 func opensBackup(i int) step {
-	return func(_ *testing.T, s *scene, c *mptcp.Conn) error { return s.join(c, i, 0, true) }
+	return func(_ testing.TB, s *scene, c *mptcp.Conn) error { return s.join(c, i, 0, true) }
 }
 
 // announcesPath has the library announce its end of path i, with a port unless that is 0.
 func announcesPath(i int, port uint16) step {
-	return func(_ *testing.T, s *scene, c *mptcp.Conn) error {
+	return func(_ testing.TB, s *scene, c *mptcp.Conn) error {
 		return c.Announce(netip.AddrPortFrom(s.Family.Library[i], port))
 	}
 }
 
 // echoed waits until the kernel has confirmed all that the library announces.
-func echoed(_ *testing.T, _ *scene, c *mptcp.Conn) error {
+func echoed(_ testing.TB, _ *scene, c *mptcp.Conn) error {
 	return eventually("no echo", func() bool {
 		return !slices.ContainsFunc(c.Info().Announced, func(a mptcp.AnnouncedAddr) bool { return !a.Echoed })
 	})
@@ -104,7 +103,7 @@ func echoed(_ *testing.T, _ *scene, c *mptcp.Conn) error {
 
 // forgotten: the library knows no address of the kernel any more, and all closed subflows have
 // ended in order.
-func forgotten(_ *testing.T, _ *scene, c *mptcp.Conn) error {
+func forgotten(_ testing.TB, _ *scene, c *mptcp.Conn) error {
 	return eventually("addresses are left, or were left in haste", func() bool {
 		i := c.Info()
 		return len(i.RemoteAddrs) == 0 && !slices.ContainsFunc(i.Subflows, func(f mptcp.SubflowInfo) bool { return f.Reason != "" })
@@ -113,7 +112,10 @@ func forgotten(_ *testing.T, _ *scene, c *mptcp.Conn) error {
 
 // withdraws has the library withdraw its ends of paths, all at once.
 func withdraws(paths ...int) step {
-	return func(_ *testing.T, s *scene, c *mptcp.Conn) error {
+	return func(t testing.TB, s *scene, c *mptcp.Conn) error {
+		if err := quiet(t, s, c); err != nil {
+			return err
+		}
 		var addrs []netip.Addr
 		for _, i := range paths {
 			addrs = append(addrs, s.Family.Library[i])
@@ -124,7 +126,7 @@ func withdraws(paths ...int) step {
 
 // prio has the library change the priority of the subflow on path i.
 func prio(i int, backup bool) step {
-	return func(_ *testing.T, s *scene, c *mptcp.Conn) error {
+	return func(_ testing.TB, s *scene, c *mptcp.Conn) error {
 		f := s.on(c.Info().Subflows, i)
 		if f == nil {
 			return fmt.Errorf("no subflow on path %d", i)
@@ -148,7 +150,7 @@ func (s *scene) on(list []mptcp.SubflowInfo, i int) *mptcp.SubflowInfo {
 // heeds waits until the library knows that the kernel wants the subflow on path i as a backup,
 // or not.
 func heeds(i int, backup bool) step {
-	return func(_ *testing.T, s *scene, c *mptcp.Conn) error {
+	return func(_ testing.TB, s *scene, c *mptcp.Conn) error {
 		return eventually("the kernel's MP_PRIO is not heeded", func() bool {
 			f := s.on(c.Info().Subflows, i)
 			return f != nil && f.RemoteBackup == backup
@@ -157,9 +159,12 @@ func heeds(i int, backup bool) step {
 }
 
 // kernelEndpoint has `ip mptcp endpoint` change something; a verb %v stands for the kernel's end
-// of path i.
+// of path i. Data is not under way then: the kernel resets a subflow that it has closed when data comes.
 func kernelEndpoint(command string, paths ...int) step {
-	return func(t *testing.T, s *scene, _ *mptcp.Conn) error {
+	return func(t testing.TB, s *scene, c *mptcp.Conn) error {
+		if err := quiet(t, s, c); err != nil {
+			return err
+		}
 		var args []any
 		for _, i := range paths {
 			args = append(args, s.Family.Kernel[i])
@@ -170,14 +175,14 @@ func kernelEndpoint(command string, paths ...int) step {
 }
 
 // newPath gives both ends one more path.
-func newPath(t *testing.T, s *scene, _ *mptcp.Conn) error {
+func newPath(t testing.TB, s *scene, _ *mptcp.Conn) error {
 	s.AddPath(t)
 	return nil
 }
 
 // cut makes black holes of paths.
 func cut(paths ...int) step {
-	return func(_ *testing.T, s *scene, _ *mptcp.Conn) error {
+	return func(_ testing.TB, s *scene, _ *mptcp.Conn) error {
 		for _, i := range paths {
 			s.CutPath(i)
 		}
@@ -185,19 +190,29 @@ func cut(paths ...int) step {
 	}
 }
 
-// mark notes what the subflows have carried, when all that was sent has arrived and no more is
-// sent.
-func mark(_ *testing.T, s *scene, c *mptcp.Conn) error {
+// quiet waits until all that was sent has been read, no more is sent, and nothing that the library sent
+// on any subflow is under way.
+func quiet(_ testing.TB, s *scene, c *mptcp.Conn) error {
 	return eventually("no quiet", func() bool {
-		i := c.Info()
-		s.marked = i.Subflows
 		up, down := s.up.Sent.Load(), s.down.Sent.Load()
-		return up >= s.up.HoldAt && down >= s.down.HoldAt && i.BytesAcked == uint64(up) && i.BytesReceived == uint64(down)
+		if up < s.up.HoldAt || down < s.down.HoldAt || s.up.Received.Load() < up || s.down.Received.Load() < down {
+			return false
+		}
+		i := c.Info()
+		return i.BytesAcked == uint64(up) &&
+			!slices.ContainsFunc(i.Subflows, func(f mptcp.SubflowInfo) bool { return f.State != "closed" && f.InFlight > 0 })
 	})
 }
 
+// mark notes what the subflows have carried, when it is quiet.
+func mark(t testing.TB, s *scene, c *mptcp.Conn) error {
+	err := quiet(t, s, c)
+	s.marked = c.Info().Subflows
+	return err
+}
+
 // carried is how many bytes the subflow on path i has carried since mark, each way.
-func (s *scene) carried(t *testing.T, c *mptcp.Conn, i int) (sent, received int64) {
+func (s *scene) carried(t testing.TB, c *mptcp.Conn, i int) (sent, received int64) {
 	before := s.on(s.marked, i)
 	require.NotNil(t, before)
 	for _, f := range c.Info().Subflows {

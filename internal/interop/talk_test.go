@@ -15,15 +15,14 @@ import (
 )
 
 // families runs a test for both IP versions.
-func families(t *testing.T, test func(t *testing.T, f Family)) {
-	Require(t)
+func families(t *testing.T, test func(t testing.TB, f Family)) {
 	for _, f := range []Family{IPv4, IPv6} {
-		t.Run(f.Name, func(t *testing.T) { test(t, f) })
+		run(t, f.Name, func(t testing.TB) { test(t, f) })
 	}
 }
 
 // extra is one more link between the two: the library's address there and the kernel's.
-func (l *Lab) extra(t *testing.T, n int) (library, kernel netip.Addr) {
+func (l *Lab) extra(t testing.TB, n int) (library, kernel netip.Addr) {
 	t.Helper()
 	library, kernel = netip.AddrFrom4([4]byte{10, 8, byte(n), 2}), netip.AddrFrom4([4]byte{10, 8, byte(n), 1})
 	if l.Family.Kernel[0].Is6() {
@@ -37,7 +36,7 @@ func (l *Lab) extra(t *testing.T, n int) (library, kernel netip.Addr) {
 }
 
 // talk sends a little both ways.
-func talk(t *testing.T, ends ...io.ReadWriter) {
+func talk(t testing.TB, ends ...io.ReadWriter) {
 	t.Helper()
 	b := make([]byte, 50_000)
 	for i, from := range ends {
@@ -53,7 +52,7 @@ func talk(t *testing.T, ends ...io.ReadWriter) {
 }
 
 // soon waits for counters of the kernel, and tells all if they do not come.
-func (l *Lab) soon(t *testing.T, want map[string]int64) {
+func (l *Lab) soon(t testing.TB, want map[string]int64) {
 	t.Helper()
 	assertEventually(func() bool {
 		c := l.Peer.Counters(t)
@@ -63,12 +62,12 @@ func (l *Lab) soon(t *testing.T, want map[string]int64) {
 			}
 		}
 		return true
-	}, 5*time.Second)
+	}, patience)
 	l.Peer.Counters(t).RequireAll(t, want)
 }
 
 // subflows waits until a connection has n subflows that carry data.
-func subflows(t *testing.T, c *mptcp.Conn, n int) {
+func subflows(t testing.TB, c *mptcp.Conn, n int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		up := 0
@@ -78,5 +77,5 @@ func subflows(t *testing.T, c *mptcp.Conn, n int) {
 			}
 		}
 		return up == n
-	}, 5*time.Second, 10*time.Millisecond, "%d subflows", n)
+	}, patience, 10*time.Millisecond, "%d subflows", n)
 }
