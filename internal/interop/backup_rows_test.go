@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomptcp/gomptcp/mptcp"
+	"github.com/gomptcp/gomptcp/scheduler"
 )
 
 // backupRows are those of mptcp_join.sh about priorities, and about links that fail.
@@ -86,7 +87,8 @@ var backupRows = []row{
 		serves: counts{"MPJoinAckRx": 2, "MPJoinSynBackupRx": 1}, run: failing(func(t testing.TB, s *scene, library *mptcp.Conn) {
 			sent, received := s.carried(t, library, 2)
 			require.Zero(t, sent, "the library leaves it alone")
-			require.Less(t, received, rowBytes(t)/100, "the kernel leaves it alone")
+			// It repeats there what the dead path has taken: some super-segments.
+			require.Less(t, received, rowBytes(t)/10, "the kernel leaves it alone")
 		}, opens(1), opensBackup(2), reach(counts{"MPJoinAckRx": 2}), mark, cut(0)),
 	},
 	{
@@ -98,7 +100,7 @@ var backupRows = []row{
 		}, opens(1), opensBackup(2), reach(counts{"MPJoinAckRx": 2}), mark, cut(0, 1)),
 	},
 	{
-		number: 62, name: "multiple flows, signal, link failure", paths: 4, host: joins(2), kernel: kernelSignals(3, 1),
+		number: 62, name: "multiple flows, signal, link failure", paths: 4, host: byTurns(joins(2)), kernel: kernelSignals(3, 1),
 		serves: counts{"MPJoinAckRx": 3, "EchoAdd": 1},
 		run:    failing(reinjected, carrying(4), reach(counts{"MPJoinAckRx": 3, "EchoAdd": 1}), cut(0)),
 	},
@@ -113,7 +115,7 @@ var backupRows = []row{
 	},
 	{
 		// The kernel takes its time to call a subflow stale: such a short transfer may be over before.
-		number: 63, name: "multi flows, signal, bidi, link fail", paths: 4, ours: counts{"SubflowStale": some},
+		number: 63, name: "multi flows, signal, bidi, link fail", paths: 4, host: byTurns(noManager), ours: counts{"SubflowStale": some},
 		dials: counts{"MPJoinSynAckRx": 3, "AddAddr": 1, "SubflowStale": whatever},
 		kernel: func(t testing.TB, l *Lab) {
 			l.limits(t, 3, 1)
@@ -150,7 +152,7 @@ func unused(i int, steps ...step) func(testing.TB, *scene) {
 		sent, received := s.carried(t, library, i)
 		require.Zero(t, sent, "bytes from the library")
 		// What the kernel believes to be lost, as it may on a busy machine, it repeats on an idle subflow.
-		require.Less(t, received, rowBytes(t)/100, "bytes from the kernel")
+		require.Less(t, received-s.repeated(library), rowBytes(t)/100, "bytes from the kernel")
 	}
 }
 
@@ -163,6 +165,14 @@ func failing(check func(testing.TB, *scene, *mptcp.Conn), steps ...step) func(te
 		if check != nil {
 			check(t, s, library)
 		}
+	}
+}
+
+// byTurns has the library use all subflows, also the one that is to fail.
+func byTurns(host func(Role, *mptcp.Config)) func(Role, *mptcp.Config) {
+	return func(role Role, cfg *mptcp.Config) {
+		host(role, cfg)
+		cfg.Scheduler = scheduler.RoundRobin
 	}
 }
 

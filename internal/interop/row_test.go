@@ -86,8 +86,8 @@ type scene struct {
 	hold counts
 	// up and down are what the library and the kernel send.
 	up, down *Flow
-	// marked are the subflows as they were at the step mark.
-	marked []mptcp.SubflowInfo
+	// marked is the connection as it was at the step mark.
+	marked mptcp.Info
 }
 
 // rowBytes is how much a row sends each way.

@@ -207,13 +207,25 @@ func quiet(_ testing.TB, s *scene, c *mptcp.Conn) error {
 // mark notes what the subflows have carried, when it is quiet.
 func mark(t testing.TB, s *scene, c *mptcp.Conn) error {
 	err := quiet(t, s, c)
-	s.marked = c.Info().Subflows
+	s.marked = c.Info()
 	return err
+}
+
+// repeated is how many bytes have come more than once since mark.
+func (s *scene) repeated(c *mptcp.Conn) int64 {
+	again := func(i mptcp.Info) int64 {
+		n := -int64(i.BytesReceived)
+		for _, f := range i.Subflows {
+			n += int64(f.BytesReceived)
+		}
+		return n
+	}
+	return again(c.Info()) - again(s.marked)
 }
 
 // carried is how many bytes the subflow on path i has carried since mark, each way.
 func (s *scene) carried(t testing.TB, c *mptcp.Conn, i int) (sent, received int64) {
-	before := s.on(s.marked, i)
+	before := s.on(s.marked.Subflows, i)
 	require.NotNil(t, before)
 	for _, f := range c.Info().Subflows {
 		if f.ID == before.ID {
