@@ -1,6 +1,7 @@
 package pathmgr
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -202,4 +203,19 @@ func TestInitialAddressIsBackup(t *testing.T) {
 	c, _ := withEndpoints(t, Client, false, Limits{}, []Endpoint{{Addr: ip("10.0.0.1"), Flags: FlagSubflow | FlagBackup}}, "10.0.0.1")
 	c.tells("backup 1")
 	c.opens()
+}
+
+// What is up stays when an endpoint comes, though it would not be opened beside that one: so it is on Linux.
+func TestEndpointThatComesClosesNothing(t *testing.T) {
+	c, s := withEndpoints(t, Client, false, Limits{Subflows: 3, AddAddrAccepted: 1}, nil, "10.0.0.1", "10.1.0.1")
+	c.event(RemoteAddrUp{2, ap("192.0.2.2:443")})
+	c.opens("10.0.0.1 > 192.0.2.2:443")
+	c.up("10.0.0.1", "192.0.2.2:443")
+	s.set(s.limits, Endpoint{Addr: ip("10.1.0.1"), ID: 1, Flags: FlagSubflow | FlagFullmesh})
+	c.opens("10.1.0.1 > "+server+" id 1", "10.1.0.1 > 192.0.2.2:443 id 1")
+	two := c.up("10.1.0.1", server)
+	three := c.up("10.1.0.1", "192.0.2.2:443")
+	c.tells()
+	s.set(s.limits, s.with(1, 0)...)
+	c.tells(fmt.Sprint("close ", two), fmt.Sprint("close ", three))
 }

@@ -203,7 +203,7 @@ func (m *endpointsManager) follow(before []Endpoint) (do []Action) {
 	if len(gone) > 0 {
 		do = append(do, Withdraw{Addrs: gone})
 	}
-	do = append(do, m.unwish(gone)...)
+	do = append(do, m.unwish(before, gone)...)
 	return append(do, m.prioritise()...)
 }
 
@@ -227,12 +227,18 @@ func (m *endpointsManager) removed(before []Endpoint) (gone []netip.Addr) {
 	return gone
 }
 
-// unwish closes the subflows that were opened by a wish which is not there any more; those from
-// an address that is withdrawn are closed anyway.
-func (m *endpointsManager) unwish(withdrawn []netip.Addr) (do []Action) {
+// unwish closes the subflows of endpoints that have changed for which there is no wish any more; those from
+// an address that is withdrawn are closed anyway. What other endpoints have opened stays, as it does with
+// Linux, even if it would not be opened now.
+func (m *endpointsManager) unwish(before []Endpoint, withdrawn []netip.Addr) (do []Action) {
+	changed := func(a netip.Addr) bool {
+		was, _ := endpoint(before, a)
+		now, _ := endpoint(m.list, a)
+		return was != now
+	}
 	wishes := m.wishes()
 	for _, p := range m.pairs {
-		if p.state != pairUp || !p.wish.local.IsValid() || slices.Contains(withdrawn, p.at.local) {
+		if p.state != pairUp || !p.wish.local.IsValid() || slices.Contains(withdrawn, p.at.local) || !changed(p.at.local) {
 			continue // the initial one was no wish
 		}
 		if !slices.ContainsFunc(wishes, func(w wish) bool { return w.at() == p.at && w.slot == p.slot }) {

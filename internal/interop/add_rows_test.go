@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os/exec"
 	"regexp"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -23,22 +22,6 @@ import (
 // family, or are not wanted. The rows 48 and 49, with IPv6, are the IPv6 runs of 9, 19, 20, 34
 // and 35.
 var addRows = []row{
-	{
-		number: 28, name: "without a laminar endpoint", paths: 3, families: []Family{IPv4}, host: noManager,
-		serves: counts{"AddAddrTx": 1, "EchoAdd": 1, "MPJoinSynRx": 0, "MPJoinAckRx": 0}, lone: []string{"MPJoinSynTx"},
-		kernel: filteredSignal,
-		run: script(announced(1), func(t testing.TB, s *scene, c *mptcp.Conn) error {
-			if err := opensTo(1, 1)(t, s, c); !errors.Is(err, syscall.ECONNREFUSED) {
-				return fmt.Errorf("the filtered subflow: %w", err)
-			}
-			return nil
-		}),
-	},
-	{
-		number: 28, name: "with a laminar endpoint", paths: 3, families: []Family{IPv4}, host: noManager,
-		serves: counts{"AddAddrTx": 1, "EchoAdd": 1, "MPJoinSynRx": 1, "MPJoinAckRx": 1},
-		kernel: filteredSignal, run: script(announced(1), opensTo(2, 1)),
-	},
 	{
 		number: 44, name: "add single subflow", kernel: kernelLimits(1, 0),
 		serves: counts{"MPJoinSynRx": 1, "MPJoinAckRx": 1}, run: script(newPath, carrying(2)),
@@ -131,35 +114,20 @@ var addRows = []row{
 	},
 }
 
-// filteredSignal has the kernel announce its end of the second path, and reject what comes from
-// the library's end of it.
-func filteredSignal(t testing.TB, l *Lab) {
-	kernelSignals(1, 1)(t, l)
-	l.reject(t, 1)
-}
-
 // userspacePM has the kernel leave all to a program, of which there is none.
 func userspacePM(t testing.TB, l *Lab) { l.Peer.Sysctl(t, "net/mptcp/pm_type", "1") }
-
-// other is the family that the connection's addresses are not of.
-func (l *Lab) other() Family {
-	if l.Family.Name == IPv4.Name {
-		return IPv6
-	}
-	return IPv4
-}
 
 // kernelOther gives the kernel an endpoint at its last path's address of the other family.
 func kernelOther(flags string) func(testing.TB, *Lab) {
 	return func(t testing.TB, l *Lab) {
 		l.limits(t, 1, 1)
-		l.Peer.IP(t, fmt.Sprintf("mptcp endpoint add %v %s", l.other().Kernel[len(l.gates)-1], flags))
+		l.Peer.IP(t, fmt.Sprintf("mptcp endpoint add %v %s", l.Family.other().Kernel[len(l.gates)-1], flags))
 	}
 }
 
 // announcesOther has the library announce its second path's address of the other family.
 func announcesOther(t testing.TB, s *scene, c *mptcp.Conn) error {
-	if err := c.Announce(netip.AddrPortFrom(s.other().Library[1], 0)); err != nil {
+	if err := c.Announce(netip.AddrPortFrom(s.Family.other().Library[1], 0)); err != nil {
 		return err
 	}
 	return reach(counts{"EchoAddTx": 1})(t, s, c)
@@ -204,13 +172,6 @@ func implicitEndpoint(i int) step {
 			err = fmt.Errorf("no implicit endpoint: %s", out)
 		}
 		return err
-	}
-}
-
-// announced waits until the library knows n addresses of the kernel.
-func announced(n int) step {
-	return func(_ testing.TB, _ *scene, c *mptcp.Conn) error {
-		return eventually("addresses are missing", func() bool { return len(c.Info().RemoteAddrs) == n })
 	}
 }
 

@@ -6,13 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os/exec"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"github.com/gomptcp/gomptcp/internal/packet"
 	"github.com/gomptcp/gomptcp/mptcp"
@@ -173,18 +169,6 @@ var joinRows = []row{
 		}),
 	},
 	{
-		number: 53, name: "fullmesh 1x1", paths: 2, kernel: kernelSignals(4, 1),
-		serves: counts{"AddAddrTx": 1, "EchoAdd": 1, "MPJoinSynRx": 3, "MPJoinAckRx": 3},
-	},
-	{
-		number: 53, name: "fullmesh 2x2", paths: 3, kernel: kernelSignals(7, 2),
-		serves: counts{"AddAddrTx": 2, "EchoAdd": 2, "MPJoinSynRx": 7, "MPJoinAckRx": 7},
-	},
-	{
-		number: 54, name: "fullmesh 2x2, limited", paths: 3, host: limited(5), kernel: kernelSignals(7, 2),
-		serves: counts{"AddAddrTx": 2, "EchoAdd": 2, "MPJoinSynRx": 4, "MPJoinAckRx": 4},
-	},
-	{
 		number: 69, name: "single subflow with syn cookies", paths: 2, kernel: cookies(1),
 		serves: counts{"MPCapableSYNRX": 1, "MPCapableACKRX": 1, "MPJoinSynRx": 1, "MPJoinAckRx": 1},
 	},
@@ -310,12 +294,19 @@ func nowhere(f Family, i int) string {
 }
 
 // reject has the kernel answer what comes from the library's end of path i with RST.
-func (l *Lab) reject(t testing.TB, i int) {
-	cmd := exec.Command("ip", "netns", "exec", l.Peer.name, "nft", "-f", "-")
-	cmd.Stdin = strings.NewReader(fmt.Sprintf(
-		"table ip f { chain i { type filter hook input priority 0; ip saddr %v tcp flags syn reject with tcp reset; }; }", l.Family.Library[i]))
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "nft: %s", out)
+func (l *Lab) reject(t testing.TB, i int) { l.filter(t, fmt.Sprintf("saddr %v", l.Family.Library[i])) }
+
+// rejectTo is reject for what is for the kernel's end of path j.
+func (l *Lab) rejectTo(t testing.TB, i, j int) {
+	l.filter(t, fmt.Sprintf("saddr %v %s daddr %v", l.Family.Library[i], l.Family.nft(), l.Family.Kernel[j]))
+}
+
+// filter rejects the SYNs with certain addresses.
+func (l *Lab) filter(t testing.TB, addrs string) {
+	l.Peer.run(t, fmt.Sprintf(`
+		nft add table inet f
+		nft add chain inet f i '{ type filter hook input priority 0; }'
+		nft add rule inet f i %s %s tcp flags syn reject with tcp reset`, l.Family.nft(), addrs))
 }
 
 // joiner is a path manager that does as the kernel's: as the client it joins from a number of

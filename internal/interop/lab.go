@@ -61,6 +61,22 @@ func newFamily(name, plan string, bits int) Family {
 	return f
 }
 
+// other is the other one.
+func (f Family) other() Family {
+	if f.Name == IPv4.Name {
+		return IPv6
+	}
+	return IPv4
+}
+
+// nft is what nft(8) calls it.
+func (f Family) nft() string {
+	if f.Name == IPv4.Name {
+		return "ip"
+	}
+	return "ip6"
+}
+
 // Lab is one test's place: the kernel's namespace and the host of the library with its
 // devices, all of which go when the test ends.
 type Lab struct {

@@ -19,6 +19,7 @@ import (
 	"github.com/gomptcp/gomptcp/internal/packet"
 	"github.com/gomptcp/gomptcp/mptcp"
 	"github.com/gomptcp/gomptcp/pathmgr"
+	"github.com/gomptcp/gomptcp/pathmgr/endpoints"
 	"github.com/gomptcp/gomptcp/tun"
 )
 
@@ -55,7 +56,9 @@ type row struct {
 	paths int
 	// host changes the library's configuration, kernel sets the limits, endpoints and
 	// variables of the kernel.
-	host   func(role Role, cfg *mptcp.Config)
+	host func(role Role, cfg *mptcp.Config)
+	// set, unless it is nil, fills the endpoints and limits that the library's path manager goes by.
+	set    func(t testing.TB, set *endpoints.Set, f Family)
 	kernel func(t testing.TB, l *Lab)
 	// meddle makes the middlebox that is in all paths.
 	meddle func(role Role) Meddler
@@ -81,6 +84,7 @@ type scene struct {
 	*Lab
 	row  *row
 	want counts // of the kernel's counters
+	set  *endpoints.Set
 	// hold are counters of the kernel that the pause in a transfer waits for; nil: for all that the row
 	// wants of both ends.
 	hold counts
@@ -98,7 +102,7 @@ func TestRows(t *testing.T) {
 	if raceEnabled {
 		t.Skip("counters are compared exactly, and the race detector makes the library too slow for that: packets are repeated")
 	}
-	for _, r := range slices.Concat(connectRows, joinRows, addRows, removeRows, backupRows, portRows, closeRows, failRows, simultRows) {
+	for _, r := range slices.Concat(connectRows, joinRows, addRows, meshRows, removeRows, backupRows, portRows, closeRows, failRows, simultRows) {
 		t.Run(fmt.Sprintf("%d %s", r.number, r.name), func(t *testing.T) {
 			r.each(t, Client, r.serves)
 			r.each(t, Server, r.dials)
@@ -138,7 +142,12 @@ func (r *row) play(t testing.TB, role Role, family Family, want counts) {
 		meddle := oneAtATime(r.meddle(role))
 		cfg.Wrap = func(_ testing.TB, dev tun.Device) tun.Device { return NewBox(dev, meddle) }
 	}
-	s := &scene{Lab: NewLab(t, cfg), row: r, want: want}
+	set := endpoints.New()
+	if r.set != nil {
+		r.set(t, set, family)
+		cfg.Host.PathManager = set.Manager
+	}
+	s := &scene{Lab: NewLab(t, cfg), row: r, want: want, set: set}
 	if r.kernel != nil {
 		r.kernel(t, s.Lab)
 	}
