@@ -48,7 +48,7 @@ func TestLinks(t *testing.T) {
 	if dir == "" {
 		absent(t, "set RIG to the directory of the rig")
 	}
-	interop.Require(t)
+	interop.RequireMachine(t)
 	if _, err := os.Stat(filepath.Join(dir, "topo.sh")); err != nil {
 		absent(t, "RIG is not the directory of the rig: "+err.Error())
 	}
@@ -78,10 +78,10 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// absent skips the test with the reason, or fails it when it is required.
+// absent skips the test with the reason, or fails it as interop.RequireMachine does.
 func absent(t *testing.T, reason string) {
 	t.Helper()
-	if interop.Required() {
+	if interop.Asked() {
 		t.Fatal(reason)
 	}
 	t.Skip(reason)

@@ -48,7 +48,7 @@ func TestRatios(t *testing.T) {
 		compare(t, reps, venue{name: "pipe, both ends", connect: overPipe, throughput: 0.95, cpu: 1 / 0.95})
 	})
 	t.Run("tun", func(t *testing.T) {
-		interop.Require(t)
+		interop.RequireMachine(t)
 		connect := overTUN(startPeer(t))
 		compare(t, reps, venue{name: "TUN, sending to the kernel", connect: connect, throughput: 1, cpu: 1})
 		compare(t, reps, venue{name: "TUN, receiving from the kernel", down: true, connect: connect, throughput: 1, cpu: 1})

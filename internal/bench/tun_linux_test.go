@@ -123,7 +123,7 @@ func connectTUN(t testing.TB, ns *interop.Namespace, k contender) (c net.Conn, d
 
 // benchmarkTUN has only the library's end in the profile.
 func benchmarkTUN(b *testing.B, k contender, down bool) {
-	interop.Require(b)
+	interop.RequireMachine(b)
 	benchmark(b, k, down, overTUN(startPeer(b)))
 }
 

@@ -27,10 +27,6 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// patience is how long an exchange may stand still before it has failed. A dead path
-// takes the kernel several seconds.
-const patience = 30 * time.Second
-
 // moment is how long something may take that happens in the middle of an exchange.
 const moment = patience / 2
 

@@ -20,6 +20,10 @@ import (
 	"github.com/gomptcp/gomptcp/tun"
 )
 
+// patience is how long an exchange may stand still before it has failed, and how long what has no
+// reason to take long may take: a dead path takes the kernel several seconds, and the machine may be busy.
+const patience = 30 * time.Second
+
 // port is where the servers listen.
 const port = 5001
 
@@ -179,7 +183,7 @@ func (ns *Namespace) SetAddresses(t testing.TB, dev string, addrs ...netip.Prefi
 	ns.IP(t, commands)
 	for _, a := range addrs {
 		// The kernel makes the route that takes in an IPv6 address's packets a little later.
-		require.Eventually(t, func() bool { return ns.hasLocalRoute(a.Addr()) }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return ns.hasLocalRoute(a.Addr()) }, patience, time.Millisecond)
 	}
 }
 
@@ -216,7 +220,7 @@ func (l *Lab) pathAddr(i int) netip.Addr {
 // speaks plain TCP.
 func (l *Lab) Connect(t testing.TB, kernelMPTCP bool) (library *mptcp.Conn, kernel *net.TCPConn) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if l.Role == Client {
 		address := netip.AddrPortFrom(l.Family.Kernel[0], port).String()

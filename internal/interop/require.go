@@ -15,15 +15,26 @@ import (
 func Asked() bool { return os.Getenv("INTEROP") == "1" }
 
 // Require skips the test unless it is asked for: it makes namespaces, devices and rules on the
-// machine, and minds who else is busy there. Where the machine cannot run what was asked for, it
-// fails.
+// machine, and minds who else is busy there. See RequireMachine for what else it needs.
 func Require(t testing.TB) {
 	t.Helper()
 	if !Asked() {
 		t.Skip("it makes network namespaces and devices, and takes real time: `make interop` runs it, as root (INTEROP=1)")
 	}
-	if reason := missing(); reason != "" {
+	RequireMachine(t)
+}
+
+// RequireMachine skips the test with the reason where the machine cannot run such tests, or fails it if
+// they are asked for.
+func RequireMachine(t testing.TB) {
+	t.Helper()
+	reason := missing()
+	switch {
+	case reason == "":
+	case Asked():
 		t.Fatalf("INTEROP=1, but %s", reason)
+	default:
+		t.Skip(reason)
 	}
 }
 
