@@ -186,12 +186,13 @@ func TestEndpoints(t *testing.T) {
 		shows("backup", initial, "10.1.1.1 > 10.2.0.1 5-0 backup")
 
 		require.NoError(t, client.SetLimits(pathmgr.Limits{Subflows: 4, AddAddrAccepted: 1}))
+		require.NoError(t, server.SetLimits(pathmgr.Limits{Subflows: 4}))
 		signal, err := server.Add(pathmgr.Endpoint{Addr: r.prefix(1, 1).Addr(), Port: 8443, ID: 9, Flags: pathmgr.FlagSignal})
 		require.NoError(t, err)
 		shows("signal", initial, "10.1.1.1 > 10.2.0.1 5-0 backup", "10.1.0.1 > 10.2.1.1 0-9")
 		require.EqualValues(t, 8443, c.Info().Subflows[2].Remote.Port())
 		require.NoError(t, client.Change(id, pathmgr.FlagSubflow|pathmgr.FlagFullmesh))
-		shows("fullmesh instead", initial, "10.1.1.1 > 10.2.0.1 5-0", "10.1.1.1 > 10.2.1.1 5-9")
+		shows("fullmesh too", initial, "10.1.1.1 > 10.2.0.1 5-0", "10.1.1.1 > 10.2.1.1 5-9", "10.1.0.1 > 10.2.1.1 0-9")
 
 		require.NoError(t, server.Remove(signal))
 		shows("withdrawn", initial, "10.1.1.1 > 10.2.0.1 5-0")
