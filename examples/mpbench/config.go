@@ -110,11 +110,12 @@ func parseFlags(args, extra []string, terminal bool, out io.Writer) (*config, er
 
 // flags are those that need a second look.
 type flags struct {
-	set                            *flag.FlagSet
-	congestion, scheduler, manager string
-	devices, via, uplinks, local   string
-	mptcp, verbose                 bool
-	time                           time.Duration
+	set                          *flag.FlagSet
+	congestion, intent           string
+	scheduler, manager           string
+	devices, via, uplinks, local string
+	mptcp, verbose               bool
+	time                         time.Duration
 }
 
 func (f *flags) define(cfg *config, terminal bool) {
@@ -139,8 +140,9 @@ func (f *flags) define(cfg *config, terminal bool) {
 	fs.StringVar(&f.local, "local", "", "one of the `addresses` of -dev, whose device dials")
 	fs.BoolVar(&f.mptcp, "mptcp", true, "with =false: plain TCP over one path")
 	fs.StringVar(&f.congestion, "cc", "bbr", "congestion control: "+strings.Join(congestion.Names(), ", "))
-	fs.StringVar(&f.scheduler, "scheduler", "earliest", "packet scheduler: "+strings.Join(scheduler.Names(), ", "))
-	fs.StringVar(&f.manager, "pm", "default", "path manager: "+strings.Join(pathmgr.Names(), ", "))
+	fs.StringVar(&f.intent, "intent", mptcp.Balanced.String(), "what several paths are for, which chooses -scheduler and -pm: "+strings.Join(mptcp.IntentNames(), ", "))
+	fs.StringVar(&f.scheduler, "scheduler", "", "packet scheduler, instead of the intent's: "+strings.Join(scheduler.Names(), ", "))
+	fs.StringVar(&f.manager, "pm", "", "path manager, instead of the intent's: "+strings.Join(pathmgr.Names(), ", "))
 	fs.BoolVar(&cfg.json, "json", !terminal, "print one line of JSON instead of progress and summary")
 	fs.BoolVar(&f.verbose, "v", false, "log the connection's story to standard error")
 }
@@ -151,10 +153,13 @@ func (f *flags) choosePolicies(cfg *config) error {
 	if cfg.host.Congestion, ok = congestion.ByName(f.congestion); !ok {
 		return fmt.Errorf("-cc %q: there are %s", f.congestion, strings.Join(congestion.Names(), ", "))
 	}
-	if cfg.host.Scheduler, ok = scheduler.ByName(f.scheduler); !ok {
+	if cfg.host.Intent, ok = mptcp.IntentByName(f.intent); !ok {
+		return fmt.Errorf("-intent %q: there are %s", f.intent, strings.Join(mptcp.IntentNames(), ", "))
+	}
+	if cfg.host.Scheduler, ok = scheduler.ByName(f.scheduler); !ok && f.scheduler != "" {
 		return fmt.Errorf("-scheduler %q: there are %s", f.scheduler, strings.Join(scheduler.Names(), ", "))
 	}
-	if cfg.host.PathManager, ok = pathmgr.ByName(f.manager); !ok {
+	if cfg.host.PathManager, ok = pathmgr.ByName(f.manager); !ok && f.manager != "" {
 		return fmt.Errorf("-pm %q: there are %s", f.manager, strings.Join(pathmgr.Names(), ", "))
 	}
 	cfg.host.DisableMPTCP = !f.mptcp

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomptcp/gomptcp/mptcp"
 )
 
 func parse(line string) (*config, error) {
@@ -24,12 +26,15 @@ func TestFlagsOfTheRig(t *testing.T) {
 	require.Equal(t, "10.9.0.1:5001", cfg.address)
 	require.Equal(t, time.Minute, cfg.timeout)
 	require.True(t, cfg.json)
+	require.Nil(t, cfg.host.Scheduler, "the intent's")
+	require.Nil(t, cfg.host.PathManager)
 	require.Equal(t, "bbr", cfg.host.Congestion().Name())
 	require.Equal(t, []string{"tun-a", "tun-b"}, []string{cfg.paths[0].device, cfg.paths[1].device})
 	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("10.2.0.2/24"), netip.MustParsePrefix("fd02::2/64")}, cfg.paths[1].addrs)
 
 	cfg, err = parse("down -size 40000000 -timeout 60s -nosum")
 	require.NoError(t, err)
+	require.Equal(t, mptcp.Balanced, cfg.host.Intent)
 	require.Equal(t, request{Mode: "down", Bytes: 40000000, NoSum: true, Req: 1024, Resp: 1024}, cfg.request)
 
 	cfg, err = parse("echo -req 65536 -resp 64 -count 100 -after-connect 200ms -interval 1ms")
@@ -41,10 +46,11 @@ func TestFlagsOfTheRig(t *testing.T) {
 }
 
 func TestFlagsFromTheEnvironmentComeFirst(t *testing.T) {
-	cfg, err := parseFlags(strings.Fields("up -size 5 -pm none"), strings.Fields("-pm fullmesh -scheduler minrtt"), true, io.Discard)
+	cfg, err := parseFlags(strings.Fields("up -size 5 -pm none"), strings.Fields("-pm fullmesh -scheduler minrtt -intent handover"), true, io.Discard)
 	require.NoError(t, err)
 	require.Equal(t, "none", cfg.host.PathManager().Name())
 	require.Equal(t, "minrtt", cfg.host.Scheduler().Name())
+	require.Equal(t, mptcp.Handover, cfg.host.Intent)
 	require.False(t, cfg.json, "somebody reads along")
 }
 
@@ -85,6 +91,7 @@ func TestFlagErrors(t *testing.T) {
 		"up -cc reno":                    "bbr",
 		"up -scheduler best":             "minrtt",
 		"up -pm best":                    "default",
+		"up -intent best":                "handover, interactive",
 		"up -dev tun0":                   "want NAME=ADDR/LEN",
 		"up -dev =10.1.1.2/24":           "want NAME=ADDR/LEN",
 		"up -dev tun0=10.1.1.2":          "no address with prefix length",
@@ -106,7 +113,7 @@ func TestHelpShowsEveryFlag(t *testing.T) {
 	_, err := parseFlags([]string{"-h"}, nil, true, &out)
 	require.ErrorIs(t, err, flag.ErrHelp)
 	for _, want := range []string{"mpbench serve -dev mp0", "-addr", "-time", "-size", "-req", "-resp", "-count", "-interval", "-timeout", "-after-connect",
-		"-nosum", "-dev", "-via", "-uplinks", "-watch", "-local", "-mptcp", "-cc", "-scheduler", "-pm", "-json"} {
+		"-nosum", "-dev", "-via", "-uplinks", "-watch", "-local", "-mptcp", "-cc", "-intent", "-scheduler", "-pm", "-json"} {
 		require.Contains(t, out.String(), want)
 	}
 }
