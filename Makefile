@@ -5,16 +5,20 @@ GO       ?= go
 FUZZTIME ?= 30s
 SOAK     ?= 5m
 RIG      ?= ../shared/rig
+REPS     ?= 5
+ONLY     ?=
+OUT      ?= comparison.jsonl
+PFX      ?= cmp-
 
 # The systems that must build: what `make cross` goes through.
 PLATFORMS = linux/amd64 linux/arm64 linux/386 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64 \
             freebsd/amd64 android/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help build fmt lint test race interop interop-race conformance soak fuzz bench bench-links cross
+.PHONY: help build fmt lint test race interop interop-race conformance soak fuzz bench bench-links compare compare-table cross
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## compile everything; the examples go to bin/
 	$(GO) build ./...
@@ -59,6 +63,12 @@ bench: ## throughput, CPU and allocations against plain netstack, as ratios (TUN
 
 bench-links: ## goodput over emulated links against the kernel's BBR (root); RIG=DIR has the emulator
 	RIG=$(abspath $(RIG)) $(GO) test -run TestLinks -count=1 -timeout 60m -v ./internal/bench
+
+compare: ## beside the kernel, scenarios A-F, docs/comparison.md (root, RIG=DIR); REPS, ONLY=regexp, OUT=file, PFX
+	$(GO) run ./internal/bench/compare -rig '$(RIG)' -reps $(REPS) -only '$(ONLY)' -out '$(OUT)' -pfx '$(PFX)'
+
+compare-table: ## the tables of what make compare has measured so far
+	$(GO) run ./internal/bench/compare -table -out '$(OUT)'
 
 cross: ## vet for every platform
 	@set -e; for p in $(PLATFORMS); do \

@@ -11,5 +11,6 @@
 //   - TestNoAllocations counts what our packages allocate for each super-segment.
 //   - The Benchmarks are for profiles: go test -bench . -cpuprofile cpu.out.
 //
-// The library's side of those links is examples/mpbench.
+// The library's side of those links is examples/mpbench. Package compare, a program, puts the whole library beside
+// the kernel's Multipath TCP there.
 package bench
