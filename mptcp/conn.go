@@ -61,6 +61,7 @@ type Conn struct {
 	singlePath bool
 
 	standstill standstill
+	blindUntil time.Time // we have not run for a while, and silence means nothing until then
 
 	breakAt  time.Time // when a connection without subflows ends
 	lostBy   error     // what ended the last of them
@@ -84,6 +85,7 @@ type tx struct {
 	placed     placedQueue
 	reinject   []reinjection
 	reinjects  uint64 // bytes
+	redundancy redundancy
 	cond       sync.Cond
 	deadline   deadline
 	finAsked   bool // CloseWrite or Close

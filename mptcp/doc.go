@@ -44,9 +44,15 @@
 //
 // # What a path's end means
 //
-// A subflow that is reset, or whose device goes away, ends; one that stays silent is
-// first left out (its unacknowledged data is sent elsewhere) and given up later. A
-// connection without any subflow waits for one for Config.BreakTimeout.
+// A subflow that is reset, or whose device goes away, ends. A connection without any subflow waits for one for
+// Config.BreakTimeout.
+//
+// A subflow that falls silent while others work: when acknowledgments are half a round trip late (30 ms without any at
+// least), what waits for them is sent again on another one that is no backup, the oldest first. After two round trips (60 ms
+// at least) it is stale, if something has come on another one meanwhile: backups take over, and it gets no new
+// data. As soon as it answers it is in use again. What is sent twice for that, and may not have been needed, is at most
+// 256 KiB or a window, and then 3 % of what is acknowledged; after a retransmission timeout all is sent elsewhere.
+// It is given up after seven retransmissions in vain.
 //
 // When all subflows are silent they are probed from three times a second on, and one that answers is in use
 // again at once, however long its retransmission timer would still wait.
@@ -67,7 +73,7 @@
 //	MP_JOIN                        section 3.2        subflow/handshake.go, hook.go, halfopen.go
 //	heuristics                     section 3.9        blackhole.go
 //	mappings, DATA_ACK, windows    section 3.3.1-5    subflow/incoming.go, subflow/outgoing.go
-//	reinjection                    section 3.3.6      placed.go, service.go
+//	reinjection                    section 3.3.6      placed.go, stale.go, rescue.go
 //	DATA_FIN, closing              section 3.3.3      state.go, service.go
 //	MP_FASTCLOSE, MP_TCPRST        section 3.5, 3.6   fastclose.go, subflow/resets.go
 //	ADD_ADDR, REMOVE_ADDR          section 3.4        addrs.go, remoteaddrs.go, signals.go

@@ -27,6 +27,8 @@ type setup struct {
 	client, server *Config
 	// shape is that of all links, in both directions; a zero Delay means delay.
 	shape simnet.Shape
+	// shapes, if set, are those of the single links.
+	shapes []simnet.Shape
 	// pipe, if set, makes the paths pipes in place of links.
 	pipe *tun.PipeConfig
 	// asleep, if set, is for how long the client's machine has been suspended, in nanoseconds.
@@ -99,7 +101,11 @@ func (p *pair) addPath() {
 		a, b := tun.Pipe(cfg)
 		devices = [2]tun.Device{p.nodes[0].Attach(a), p.nodes[1].Attach(b)}
 	} else {
-		l := p.w.Connect(p.nodes[0], p.nodes[1], p.shape, p.shape)
+		shape := p.shape
+		if p.shapes != nil {
+			shape = p.shapes[p.made-1]
+		}
+		l := p.w.Connect(p.nodes[0], p.nodes[1], shape, shape)
 		p.links = append(p.links, l)
 		devices = [2]tun.Device{l.A, l.B}
 	}

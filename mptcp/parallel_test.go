@@ -13,6 +13,7 @@ type parallel struct {
 	initial netip.AddrPort // remote end
 	local   netip.Addr
 	client  bool
+	backup  bool // what it opens is for emergencies
 }
 
 func newParallel() pathmgr.Manager { return &parallel{} }
@@ -42,5 +43,5 @@ func (m *parallel) open(local netip.Addr) []pathmgr.Action {
 	if !m.client {
 		return nil
 	}
-	return []pathmgr.Action{pathmgr.Open{Local: local, Remote: netip.AddrPortFrom(local.Next(), m.initial.Port())}}
+	return []pathmgr.Action{pathmgr.Open{Local: local, Remote: netip.AddrPortFrom(local.Next(), m.initial.Port()), Backup: m.backup}}
 }

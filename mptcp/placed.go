@@ -55,6 +55,27 @@ func (q *placedQueue) holder(dsn seq.DSN) uint32 {
 	return 0
 }
 
+// has reports whether subflow sub was given the byte at dsn.
+func (q *placedQueue) has(dsn seq.DSN, sub uint32) bool {
+	for i := len(q.list) - 1; i >= q.head; i-- {
+		if p := &q.list[i]; p.sub == sub && p.dsn.LessEq(dsn) && dsn.Less(p.end()) {
+			return true
+		}
+	}
+	return false
+}
+
+// moved notes that what subflow sub was given up to end, a whole chunk if end is the end of one, was
+// given to another.
+func (q *placedQueue) moved(end seq.DSN, sub uint32) {
+	for i := q.head; i < len(q.list); i++ {
+		if p := &q.list[i]; p.sub == sub && p.end() == end {
+			p.sub = 0
+			return
+		}
+	}
+}
+
 // reinjection is a run of bytes that has to be placed again, not on the subflow from.
 type reinjection struct {
 	dsn  seq.DSN

@@ -18,7 +18,7 @@ const runt = 1400
 func (c *Conn) push(now time.Time) bool {
 	placed := false
 	for {
-		chunk, again := c.nextChunk()
+		chunk, kind := c.nextChunk()
 		if chunk.n == 0 {
 			return placed
 		}
@@ -26,19 +26,19 @@ func (c *Conn) push(now time.Time) bool {
 			Now: now, Size: chunk.n, Waiting: int(c.tx.buf.End().Sub(c.tx.next)),
 			SendWindow: max(0, int(c.tx.edge.Sub(c.tx.next))), Unacked: int(c.tx.next.Sub(c.shared.SndUna)),
 		}
-		if again {
+		if kind != fresh {
 			req.Reinjection, req.ReinjectionOf = true, c.toAvoid(chunk.from)
 		}
 		if !c.snapshotPaths(now) {
 			return placed
 		}
 		c.tx.picked = c.sched.Pick(req, c.tx.paths, c.tx.picked[:0])
-		n := c.place(now, chunk, again)
+		n := c.place(now, chunk, kind != fresh)
 		if n == 0 {
 			return placed
 		}
 		placed = true
-		c.advance(chunk, again, n)
+		c.advance(chunk, kind, n)
 		if c.tx.wide.sent(now, c.tx.next) {
 			c.shared.WideDSN = true
 		}
@@ -57,8 +57,17 @@ func (c *Conn) toAvoid(id uint32) uint32 {
 	return 0
 }
 
-// nextChunk returns the bytes to be placed next, and whether they were placed before.
-func (c *Conn) nextChunk() (reinjection, bool) {
+// chunkKind says why bytes are placed.
+type chunkKind uint8
+
+const (
+	fresh     chunkKind = iota // for the first time
+	again                      // they were placed before, and have to be again
+	suspected                  // they were placed before, and may not come, see rescue.go
+)
+
+// nextChunk returns the bytes to be placed next.
+func (c *Conn) nextChunk() (reinjection, chunkKind) {
 	for len(c.tx.reinject) > 0 {
 		r := &c.tx.reinject[0]
 		if skip := c.shared.SndUna.Sub(r.dsn); skip > 0 {
@@ -66,15 +75,18 @@ func (c *Conn) nextChunk() (reinjection, bool) {
 			r.dsn, r.n = r.dsn.Add(cut), r.n-cut
 		}
 		if r.n > 0 {
-			return *r, true
+			return *r, again
 		}
 		c.tx.reinject = c.tx.reinject[1:]
 	}
+	if r, ok := c.nextRescue(); ok {
+		return r, suspected
+	}
 	unsent, window := c.tx.buf.End().Sub(c.tx.next), c.tx.edge.Sub(c.tx.next)
 	if window < runt && window < unsent && c.shared.SndUna.Less(c.tx.next) {
-		return reinjection{}, false // the window will open further (RFC 9293 section 3.8.6.2.1)
+		return reinjection{}, fresh // the window will open further (RFC 9293 section 3.8.6.2.1)
 	}
-	return reinjection{dsn: c.tx.next, n: int(max(min(unsent, window, sendbuf.BlockSize), 0))}, false
+	return reinjection{dsn: c.tx.next, n: int(max(min(unsent, window, sendbuf.BlockSize), 0))}, fresh
 }
 
 // snapshotPaths fills tx.paths with the subflows that can take data; it reports whether
@@ -88,7 +100,7 @@ func (c *Conn) snapshotPaths(now time.Time) bool {
 		}
 		st := s.Sender().Snapshot()
 		p := scheduler.Path{
-			ID: s.ID, Local: s.Local, Remote: s.Remote, Backup: s.RemoteBackup, LocalBackup: s.LocalBackup, Stale: s.stale,
+			ID: s.ID, Local: s.Local, Remote: s.Remote, Backup: s.RemoteBackup, LocalBackup: s.LocalBackup, Stale: s.stale || s.suspect,
 			SRTT: st.SRTT, RTTVar: st.RTTVar, MinRTT: st.MinRTT, Cwnd: st.Cwnd, InFlight: st.InFlight, Unsent: st.Unsent,
 			Room: s.Sender().Room(), DeliveryRate: st.DeliveryRate, PacingRate: st.PacingRate, MSS: s.MSS(),
 			Sent: st.BytesSent, Lost: st.Lost, Retransmits: st.Retransmits, LossRatio: s.Sender().LossRatio(now),
@@ -133,8 +145,12 @@ func (c *Conn) place(now time.Time, chunk reinjection, again bool) int {
 }
 
 // advance notes that the first n bytes of the chunk were placed.
-func (c *Conn) advance(chunk reinjection, again bool, n int) {
-	if again {
+func (c *Conn) advance(chunk reinjection, kind chunkKind, n int) {
+	switch kind {
+	case suspected:
+		c.rescuedSome(chunk, n)
+		return
+	case again:
 		r := &c.tx.reinject[0]
 		r.dsn, r.n = r.dsn.Add(n), r.n-n
 		c.tx.reinjects += uint64(n)
@@ -161,6 +177,7 @@ func (c *Conn) OnDataAck(now time.Time, f *subflow.Subflow, ack seq.DSN, window 
 	ack = ack.Min(c.tx.next) // on plain TCP the same bytes may have been acknowledged twice, see fallback
 	if c.shared.SndUna.Less(ack) {
 		c.tx.mildProbes = 0
+		c.tx.redundancy.earn(int(ack.Sub(c.shared.SndUna)), int(c.tx.next.Sub(c.shared.SndUna)))
 		c.shared.SndUna = ack
 		c.tx.buf.Ack(ack)
 		c.noteDataAck(now, ack)

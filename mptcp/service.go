@@ -206,7 +206,7 @@ func (c *Conn) dueTimers(now time.Time) {
 
 // arm sets the timer for the next thing to do.
 func (c *Conn) arm(now time.Time) {
-	at := c.nextTime()
+	at := c.nextTime(now)
 	if at.IsZero() || !c.timerAt.IsZero() && !at.Before(c.timerAt) {
 		return // the timer will look again when it fires
 	}
@@ -219,8 +219,8 @@ func (c *Conn) arm(now time.Time) {
 	}
 }
 
-// nextTime is when there is something to do, zero if that is not known.
-func (c *Conn) nextTime() (at time.Time) {
+// nextTime is when there is something to do after now, zero if that is not known.
+func (c *Conn) nextTime(now time.Time) (at time.Time) {
 	if c.phase == fastClosing {
 		return c.fastClose.at // nothing else is served any more
 	}
@@ -250,6 +250,7 @@ func (c *Conn) nextTime() (at time.Time) {
 			add(s.aliveAt)
 			add(s.liveness.at)
 			add(s.Wake())
+			add(s.silenceAt(now))
 		}
 	}
 	return at
@@ -258,6 +259,8 @@ func (c *Conn) nextTime() (at time.Time) {
 func (c *Conn) timerFired() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	now := c.host.clock.Now()
+	c.noteLag(now)
 	c.timerAt = time.Time{}
-	c.service(c.host.clock.Now())
+	c.service(now)
 }

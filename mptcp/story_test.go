@@ -140,6 +140,7 @@ func TestStory(t *testing.T) {
 			"connected"+one+" checksum=false",
 			"opening subflow"+two,
 			"subflow up"+two+" backup=false",
+			"no answers, sending again elsewhere"+two,
 			"subflow stale"+two,
 			"subflow works again"+two,
 			"subflow down"+two+` reason="device removed"`,

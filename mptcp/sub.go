@@ -25,6 +25,7 @@ type flowKey struct{ local, remote netip.AddrPort }
 // and its methods are called without the lock.
 type sub struct {
 	*subflow.Subflow
+	silence
 	conn *Conn
 	key  flowKey
 	link *netstack.Link
@@ -37,7 +38,7 @@ type sub struct {
 	giveUpAt    time.Time             // when the SYN of a join has waited long enough
 	thirdAt     time.Time             // when the third packet of a join is sent again
 	thirds      int
-	stale       bool
+	rescued     uint64    // what was placed here up to this offset was sent elsewhere if it had to be
 	aliveAt     time.Time // when it is looked whether the peer is still there
 	aliveProbes int
 	down        bool          // pathmgr has been told of the end

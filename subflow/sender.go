@@ -333,17 +333,3 @@ func (s *Sender) LastProgress() time.Time { return s.lastProgress }
 // Backoffs is the number of retransmission timeouts, or of probes of a closed window, in a
 // row to which the peer has not answered. The last probe does not count yet.
 func (s *Sender) Backoffs() int { return max(s.rtx.backoffs, s.rtx.unanswered-1) }
-
-// Outstanding calls fn for every run of bytes that is placed here and not yet cumulatively
-// acknowledged, in order, until fn returns false: what has to be sent elsewhere when
-// the subflow dies. What is only SACKed is included: the peer's connection has not
-// got it.
-func (s *Sender) Outstanding(fn func(dsn seq.DSN, n int) bool) {
-	for i := range s.queue.entries.len() {
-		e := s.queue.entries.at(i)
-		skip := int(max(s.una, e.off) - e.off)
-		if !fn(e.dsn.Add(skip), e.data.Len()-skip) {
-			return
-		}
-	}
-}

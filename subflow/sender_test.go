@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/gomptcp/gomptcp/internal/sendbuf"
-	"github.com/gomptcp/gomptcp/internal/seq"
 	"github.com/gomptcp/gomptcp/subflow/congestion"
 	"github.com/stretchr/testify/require"
 )
@@ -479,13 +478,18 @@ func TestSenderOutstandingAndClose(t *testing.T) {
 	s.Run(ms(0))
 	s.place(500)
 	s.OnAck(ms(10), &Ack{Seq: s.seqOf(1400), Window: 1 << 20, SACK: []SACKBlock{s.block(3000, 4000)}})
-	type run struct {
-		dsn seq.DSN
-		n   int
+	var got []Outstanding
+	for from := uint64(0); ; {
+		o, ok := s.OutstandingFrom(from)
+		if !ok {
+			break
+		}
+		got = append(got, o)
+		from = o.Offset + uint64(o.N)
 	}
-	var got []run
-	s.Outstanding(func(dsn seq.DSN, n int) bool { got = append(got, run{dsn, n}); return true })
-	require.Equal(t, []run{{1400, 1600}, {3000, 1000}, {4000, 500}}, got)
+	require.Equal(t, []Outstanding{{1400, 1600, 1400}, {3000, 1000, 3000}, {4000, 500, 4000}}, got)
+	o, _ := s.OutstandingFrom(3200)
+	require.Equal(t, Outstanding{3200, 800, 3200}, o)
 	require.Equal(t, 3100, s.Queued())
 	require.Equal(t, 500, s.Unsent())
 

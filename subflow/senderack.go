@@ -110,21 +110,35 @@ func (s *Sender) OnAck(now time.Time, a *Ack) AckResult {
 // ackTo moves the left edge.
 func (s *Sender) ackTo(w *ackWork, ack uint64) {
 	b := &s.board
-	alone := b.sackedBytes == 0 && int(ack-s.una) <= s.mss
+	few := b.sackedBytes == 0 && int(ack-s.una) <= 2*s.mss
+	var oldest time.Time
 	for b.recs.len() > 0 && b.recs.at(0).off < ack {
 		r := b.recs.at(0)
 		if r.end() > ack {
 			b.split(0, ack)
 		}
-		if alone && r.end() == ack && r.off == s.una && !r.retransmitted() {
-			s.tlp.observeDelay(w.now.Sub(r.sent), s.rtt.srtt)
+		if few = few && !r.retransmitted(); few {
+			s.learnDelay(w.now, r, ack, oldest)
 		}
+		oldest = earliest(oldest, r.sent)
 		w.filled = w.filled || r.state != sacked && r.retransmitted()
 		s.deliver(w, r, r.off == s.una)
 		b.dropFirst()
 	}
 	s.una = ack
 	s.queue.ackTo(ack)
+}
+
+// learnDelay learns from an ACK for two segments at most how long the peer holds ACKs back. r is one of what it
+// acknowledges, oldest is when the one before left, if there is one.
+func (s *Sender) learnDelay(now time.Time, r *record, ack uint64, oldest time.Time) {
+	switch {
+	case r.end() != ack:
+	case !oldest.IsZero():
+		s.tlp.atLeast(r.sent.Sub(oldest)) // the ACK has waited for r
+	case r.off == s.una && ack == s.nxt && r.n <= s.mss:
+		s.tlp.observeDelay(now.Sub(r.sent) - s.rtt.srtt)
+	}
 }
 
 // readSACK processes the SACK blocks, of an ACK that may be old.

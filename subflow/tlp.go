@@ -28,14 +28,24 @@ type tailProbe struct {
 	known    bool
 }
 
-// observeDelay learns from the RTT of a lone segment.
-func (t *tailProbe) observeDelay(rtt, srtt time.Duration) {
-	d := min(max(rtt-srtt, 0), maxAckDelay)
-	if !t.known || d > t.ackDelay {
-		t.ackDelay, t.known = d, true
-		return
+// observeDelay learns that the peer held back the ACK of a lone segment for d.
+func (t *tailProbe) observeDelay(d time.Duration) {
+	if d = max(d, 0); t.known && d < t.ackDelay {
+		t.ackDelay -= (t.ackDelay - d) / 8
 	}
-	t.ackDelay -= (t.ackDelay - d) / 8
+	t.known = true
+	t.atLeast(d)
+}
+
+// atLeast learns that the peer may hold back an ACK for d.
+func (t *tailProbe) atLeast(d time.Duration) { t.ackDelay = max(t.ackDelay, min(d, maxAckDelay)) }
+
+// expectedDelay is how long the peer is expected to hold back the ACK of a lone segment.
+func (t *tailProbe) expectedDelay() time.Duration {
+	if !t.known {
+		return maxAckDelay
+	}
+	return t.ackDelay
 }
 
 // scheduleProbe sets the time of the next probe after new data or progress
@@ -62,11 +72,7 @@ func (s *Sender) probeTimeout() time.Duration {
 	}
 	d := 2*s.rtt.srtt + probeSlack
 	if s.board.inFlight <= s.mss {
-		delay := maxAckDelay
-		if s.tlp.known {
-			delay = s.tlp.ackDelay
-		}
-		d += delay
+		d += s.tlp.expectedDelay()
 	}
 	return d
 }

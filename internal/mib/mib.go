@@ -69,6 +69,8 @@ const (
 	PathMTUBlackHole // subflows on whose path long segments vanish without a word
 	OutOfWindowIcmps // ICMP ignored, since it quotes nothing that is in flight (RFC 5927; Linux' TcpExt has it too)
 	Resumed          // times that the host was found to have been suspended
+	SubflowLate      // subflows whose acknowledgments were late, so that what waited for them was sent elsewhere
+	RescuedBytes     // bytes sent elsewhere for that
 	ListenOverflow   // connections refused since too many wait for Accept
 
 	count
@@ -95,6 +97,7 @@ var names = [count]string{
 	HalfOpenDrop: "HalfOpenDrop", JoinHalfOpenDrop: "JoinHalfOpenDrop",
 	PathMTULowered: "PathMTULowered", PathMTUBlackHole: "PathMTUBlackHole", OutOfWindowIcmps: "OutOfWindowIcmps",
 	Resumed: "Resumed", ListenOverflow: "ListenOverflow",
+	SubflowLate: "SubflowLate", RescuedBytes: "RescuedBytes",
 }
 
 // String is the counter's name, e.g. "MPJoinSynRx".
