@@ -40,6 +40,10 @@ type localAddr struct {
 	echoed    bool
 	sent      int       // times, since it was last asked for
 	again     time.Time // when to send it again, or to give up; zero: not
+
+	// Of its silence, see mute.go.
+	silentAt    time.Time // when it was given up, zero once it works
+	falseAlarms int       // how often that was too early
 }
 
 // localAddr gives an address its ID: 0 to that of the initial subflow, for good, others the one that
@@ -182,7 +186,7 @@ func (c *Conn) withdraw(addrs ...netip.Addr) {
 			continue
 		}
 		ids = append(ids, l.id)
-		*l = localAddr{addr: l.addr, id: l.id}
+		*l = localAddr{addr: l.addr, id: l.id, falseAlarms: l.falseAlarms}
 		for _, s := range c.subs {
 			if s.LocalID == l.id && !s.down {
 				s.withdrawn = true

@@ -62,6 +62,7 @@ type Conn struct {
 
 	standstill standstill
 	blindUntil time.Time // we have not run for a while, and silence means nothing until then
+	renewedAt  time.Time // when a fresh subflow took another one's place, see renew.go
 
 	breakAt  time.Time // when a connection without subflows ends
 	lostBy   error     // what ended the last of them
@@ -108,6 +109,8 @@ type rx struct {
 	got      rangeset.Set[seq.DSN] // received beyond shared.RcvNxt
 	first    seq.DSN               // first byte of the stream
 	read     seq.DSN               // next byte for the application
+	movedAt  time.Time             // when the stream's newest byte in order came, or a gap was opened
+	flow     flow
 	fin      seq.DSN
 	finKnown bool
 	eof      bool // everything up to the peer's DATA_FIN, or FIN, has come

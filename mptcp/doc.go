@@ -57,6 +57,13 @@
 // When all subflows are silent they are probed from three times a second on, and one that answers is in use
 // again at once, however long its retransmission timer would still wait.
 //
+// The receiver of a stream looks, too. Where bytes are missing, or a fast flow has stopped, and nothing has come on a
+// subflow for four round trips (150 ms at least), it is asked. If it does not answer while another one works its
+// address is withdrawn (REMOVE_ADDR), so that the peer sends what is missing there at once, and is joined
+// anew until that succeeds. If nothing works, a fresh subflow takes the place of each old one as soon
+// as its path is back: the peer's timer for the old one may wait for seconds more. Both are for the end that
+// opened the subflows, that is, the client.
+//
 // A machine that was suspended notices within a second that it runs again (Linux: by CLOCK_BOOTTIME; else by
 // the wall clock). What waits is then tried at once, and a subflow that does not answer in 10 s is
 // reset, so that a new one can take its place. Time asleep counts for no timeout.
@@ -76,7 +83,7 @@
 //	reinjection                    section 3.3.6      placed.go, stale.go, rescue.go
 //	DATA_FIN, closing              section 3.3.3      state.go, service.go
 //	MP_FASTCLOSE, MP_TCPRST        section 3.5, 3.6   fastclose.go, subflow/resets.go
-//	ADD_ADDR, REMOVE_ADDR          section 3.4        addrs.go, remoteaddrs.go, signals.go
+//	ADD_ADDR, REMOVE_ADDR          section 3.4        addrs.go, remoteaddrs.go, signals.go, mute.go
 //	MP_PRIO                        section 3.3.8      manage.go, remoteaddrs.go
 //
 // # Limitations

@@ -49,7 +49,7 @@ func (c *Conn) addSubflow(ctx context.Context, local netip.Addr, remote netip.Ad
 			return 0, ErrNoDevice
 		}
 	}
-	s, err := c.trySubflow(pathmgr.Open{Local: local, Remote: remote, Backup: backup})
+	s, err := c.trySubflow(pathmgr.Open{Local: local, Remote: remote, Backup: backup}, nil)
 	if err != nil {
 		return 0, err
 	}

@@ -43,6 +43,10 @@ func (c *Conn) OnUsable(now time.Time, f *subflow.Subflow) {
 	}
 	s.settle()
 	c.logUp(s)
+	s.upAt = now
+	if l := c.byAddrID(s.LocalID); l != nil {
+		l.addrWorks(now)
+	}
 	c.breakAt = time.Time{}
 	s.startKeepAlive(now)
 	if c.phase == finished {
@@ -52,7 +56,9 @@ func (c *Conn) OnUsable(now time.Time, f *subflow.Subflow) {
 		if f.Role == subflow.Responder {
 			c.host.mib.Add(mib.MPJoinAckRx)
 		}
+		c.takePlace(s)
 		c.tell(s.upEvent())
+		s.instead = replacement{}
 		return
 	}
 	if f.Role == subflow.Opener {
@@ -68,7 +74,7 @@ func (c *Conn) OnUsable(now time.Time, f *subflow.Subflow) {
 }
 
 // OnMapped implements subflow.Owner.
-func (c *Conn) OnMapped(_ time.Time, f *subflow.Subflow, dsn seq.DSN, n int) {
+func (c *Conn) OnMapped(now time.Time, f *subflow.Subflow, dsn seq.DSN, n int) {
 	if c.phase == fastClosing {
 		return // no data is accepted any more (RFC 8684 section 3.5)
 	}
@@ -77,6 +83,9 @@ func (c *Conn) OnMapped(_ time.Time, f *subflow.Subflow, dsn seq.DSN, n int) {
 		c.noteCopies(f, dsn, end)
 	}
 	if c.shared.RcvNxt.Less(dsn) {
+		if c.rx.got.Len() == 0 {
+			c.rx.movedAt = now
+		}
 		if c.rx.got.Add(dsn, end); c.rx.got.Len() > maxHoles {
 			c.fail(errTooManyHoles)
 		}
@@ -85,11 +94,14 @@ func (c *Conn) OnMapped(_ time.Time, f *subflow.Subflow, dsn seq.DSN, n int) {
 	if end.LessEq(c.shared.RcvNxt) {
 		return // came twice
 	}
+	before := c.shared.RcvNxt
 	c.shared.RcvNxt = end
 	if c.rx.got.Len() > 0 {
 		c.shared.RcvNxt = c.rx.got.ContiguousFrom(end)
 		c.rx.got.TrimBelow(c.shared.RcvNxt)
 	}
+	c.rx.movedAt = now
+	c.rx.flow.add(now, int(c.shared.RcvNxt.Sub(before)))
 	c.checkDataFin()
 	c.arrived()
 }

@@ -49,9 +49,13 @@ func (c *Conn) checkEstablished() {
 
 // upEvent says that a join carries data.
 func (s *sub) upEvent() pathmgr.SubflowUp {
+	var replaces uint32
+	if s.instead.old != nil {
+		replaces = s.instead.old.ID
+	}
 	return pathmgr.SubflowUp{
 		ID: s.ID, Local: s.Local, Remote: s.Remote, RemoteID: uint8(s.RemoteID),
-		Incoming: s.Role == subflow.Responder, Backup: s.isBackup(),
+		Incoming: s.Role == subflow.Responder, Backup: s.isBackup(), Replaces: replaces,
 	}
 }
 
@@ -90,7 +94,7 @@ func (c *Conn) noteRefused(a pathmgr.Action, err error) {
 
 // openSubflow sends the SYN of a join. c.mu is not held.
 func (c *Conn) openSubflow(a pathmgr.Open) {
-	_, err := c.trySubflow(a)
+	_, err := c.trySubflow(a, nil)
 	if err == nil {
 		return
 	}
@@ -101,9 +105,9 @@ func (c *Conn) openSubflow(a pathmgr.Open) {
 	c.service(c.host.clock.Now())
 }
 
-// trySubflow sends the SYN of a join and returns the subflow, which may yet fail. c.mu is not
-// held.
-func (c *Conn) trySubflow(a pathmgr.Open) (*sub, error) {
+// trySubflow sends the SYN of a join and returns the subflow, which may yet fail. If old is not nil it is to
+// take the place of that. c.mu is not held.
+func (c *Conn) trySubflow(a pathmgr.Open, old *sub) (*sub, error) {
 	link := c.host.stack.LinkFor(a.Local)
 	if link == nil {
 		return nil, ErrNoDevice
@@ -119,9 +123,10 @@ func (c *Conn) trySubflow(a pathmgr.Open) (*sub, error) {
 		return nil, err
 	}
 	s := c.newSub(subflow.Join, subflow.Opener, flowKey{ep.LocalAddr(), a.Remote}, link, a.Backup)
-	s.ep = ep
+	s.ep, s.instead = ep, insteadOf(old)
 	c.host.addFlow(s)
 	now := c.host.clock.Now()
+	c.startKnocking(now, s)
 	s.giveUpAt = now.Add(joinTimeout)
 	if a.Patience > 0 {
 		s.giveUpAt = now.Add(min(a.Patience, joinTimeout))

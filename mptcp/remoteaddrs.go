@@ -92,6 +92,7 @@ func (c *Conn) removeAddrIn(now time.Time, o option.RemoveAddr) {
 			if !s.down && s.RemoteID == id && s.State() >= subflow.Established {
 				known = true
 				c.askIfAlive(now, s, livenessProbes, minLivenessWait)
+				c.doubt(s)
 			}
 		}
 		if !known {
@@ -111,6 +112,8 @@ type liveness struct {
 	last  time.Time     // when the newest segment had come before it was asked
 	tries int           // probes that may still be sent
 	pause time.Duration // between two, at least
+	// doubted: until there is an answer no new data is sent where another subflow works.
+	doubted bool
 }
 
 // askIfAlive begins to ask, with so many probes and such pauses between them.
@@ -119,6 +122,20 @@ func (c *Conn) askIfAlive(now time.Time, s *sub, tries int, pause time.Duration)
 		s.liveness = liveness{at: now, last: s.LastReceived(), tries: tries, pause: pause}
 	}
 }
+
+// doubt: the peer, which knows better, has given up the address of s. What is under way there is sent
+// elsewhere, while s is asked.
+func (c *Conn) doubt(s *sub) {
+	if !s.liveness.at.IsZero() && !s.liveness.doubted {
+		s.liveness.doubted = true
+		if c.hasOther(s) {
+			c.reinjectFrom(s.ID)
+		}
+	}
+}
+
+// isDoubted reports whether s is asked whether it works, since the peer has withdrawn its address.
+func (s *sub) isDoubted() bool { return s.liveness.doubted && !s.liveness.at.IsZero() }
 
 // probeLiveness asks where it is due, and resets the subflows that do not answer (8684-3.4.2-04).
 // c.mu is held.

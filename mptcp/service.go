@@ -56,6 +56,8 @@ func (c *Conn) service(now time.Time) {
 	c.probeWindow(now)
 	c.probeDataAck(now)
 	c.probeStandstill(now)
+	c.watchMute(now)
+	c.knock(now)
 	c.repeatAnnouncements(now)
 	c.sendSignals(now)
 	c.probeLiveness(now)
@@ -249,6 +251,8 @@ func (c *Conn) nextTime(now time.Time) (at time.Time) {
 			add(s.giveUpAt)
 			add(s.aliveAt)
 			add(s.liveness.at)
+			add(s.mute.at)
+			add(s.knocking.at)
 			add(s.Wake())
 			add(s.silenceAt(now))
 		}

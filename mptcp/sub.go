@@ -55,6 +55,11 @@ type sub struct {
 	waits       *list.Element // in a list of handshakes that the peer has to complete; Host.mu protects it
 	lastWord    bool          // its FIN carries the last DATA_ACK of the connection
 	loneFin     bool          // its FIN was only to find out whether the peer is plain TCP
+	upAt        time.Time     // since when it carries data
+	mute        muteness      // while bytes of the peer are missing
+	renewing    bool          // another one is opened that takes its place
+	instead     replacement   // whose place it takes
+	knocking    knocking      // its SYN is sent more often than by TCP's timer
 }
 
 // newSub makes a subflow of c; its local address has an ID, or there is room for one more.
@@ -238,6 +243,9 @@ func (c *Conn) subDown(s *sub, err error) {
 			ev.Permanent, ev.Reason = !reset.Transient, uint8(reset.Reason)
 		}
 		c.tell(ev)
+	}
+	if old := s.instead.old; old != nil && !old.down {
+		c.renewalFailed(old, err)
 	}
 	c.afterSubDown(err)
 }

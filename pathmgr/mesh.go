@@ -215,6 +215,14 @@ func (m *mesh) retryRemote(addr netip.AddrPort) {
 
 func (m *mesh) subflowUp(now time.Time, e SubflowUp) {
 	at := endpoints{e.Local.Addr().Unmap(), unmapPort(e.Remote)}
+	if p := m.pairOf(e.Replaces); p != nil {
+		p.up(now, e.ID)
+		return
+	}
+	if i := slices.IndexFunc(m.others, func(o other) bool { return o.id == e.Replaces }); i >= 0 {
+		m.others[i].id = e.ID
+		return
+	}
 	if !e.Incoming {
 		if p := m.awaiting(at); p != nil {
 			p.up(now, e.ID)
@@ -223,6 +231,16 @@ func (m *mesh) subflowUp(now time.Time, e SubflowUp) {
 		}
 	}
 	m.others = append(m.others, other{e.ID, at.local, at.remote.Addr(), e.RemoteID, e.Backup})
+}
+
+// pairOf finds the pair whose subflow has an ID.
+func (m *mesh) pairOf(id uint32) *pair {
+	for _, p := range m.pairs {
+		if p.state == pairUp && p.id == id {
+			return p
+		}
+	}
+	return nil
 }
 
 // awaiting finds the pair that a new subflow between these endpoints belongs to: one that is being

@@ -66,6 +66,9 @@ type SubflowUp struct {
 	// Incoming: the peer opened it.
 	Incoming bool
 	Backup   bool
+	// Replaces is the ID of a subflow between the same addresses that ends now, since this one was opened
+	// in its place: the peer did not go on there after a long silence. 0: none.
+	Replaces uint32
 }
 
 // SubflowDown says that a subflow has ended, or an attempt to open one has failed (then ID is one

@@ -87,6 +87,9 @@ func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *opt
 		return true // long past; the endpoint answers with an ACK
 	}
 	f.lastIn = now
+	if len(payload) > 0 {
+		f.lastData = now
+	}
 	if ts, ok := set.Timestamps(); ok && f.timestamps {
 		f.seen(at, end, ts.Val)
 	}

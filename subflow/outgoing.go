@@ -41,6 +41,23 @@ func (f *Subflow) sendSYN(t packet.TCP, o option.Option) {
 	}
 	opts = option.Pad(opts, 0)
 	f.send(uint32(t.Seq()), t.Ack(), t.Flags(), t.Window(), opts, nil, 0, 0)
+	if f.Kind == Join && f.Role == Opener {
+		f.syn = append(f.syn[:0], f.head...)
+	}
+}
+
+// RepeatSYN sends the SYN of a join again that has no answer yet, between the repetitions by the endpoint,
+// whose pauses grow.
+func (f *Subflow) RepeatSYN(now time.Time) {
+	if f.state != SynSent || len(f.syn) == 0 {
+		return
+	}
+	f.synCount++ // the time of an answer says nothing any more
+	f.synAt = now
+	f.head = append(f.head[:0], f.syn...)
+	packet.SetChecksumPartial(f.head)
+	f.packet = tun.Packet{Head: f.head, Checksum: tun.ChecksumPartial}
+	_ = f.Link.Send(&f.packet)
 }
 
 // stripPadding removes trailing end-of-list and NOP bytes.

@@ -85,6 +85,7 @@ type Subflow struct {
 	fin         finTimer
 	bytesIn     uint64
 	lastIn      time.Time // of the newest segment from the peer
+	lastData    time.Time // of the newest one with data
 	edge        seq.SSN   // right edge of the window that the endpoint below offers
 	advEdge     seq.SSN   // right edge of what has been advertised
 
@@ -92,6 +93,7 @@ type Subflow struct {
 	room   int        // what the sender's MSS leaves to MPTCP's options
 	opts   []byte     // scratch for the options of one segment
 	head   []byte     // scratch for its headers
+	syn    []byte     // headers of the SYN of a join
 	packet tun.Packet // scratch of send
 	ack    Ack        // scratch of ackIn
 
@@ -139,6 +141,9 @@ func (f *Subflow) BytesReceived() uint64 { return f.bytesIn }
 
 // LastReceived is when the newest segment came from the peer.
 func (f *Subflow) LastReceived() time.Time { return f.lastIn }
+
+// LastData is when the newest segment with data came from the peer, in order or not.
+func (f *Subflow) LastData() time.Time { return f.lastData }
 
 // PeerReset is what the peer's RST said, or nil.
 func (f *Subflow) PeerReset() *ResetError { return f.peerReset }

@@ -72,6 +72,8 @@ const (
 	SubflowLate      // subflows whose acknowledgments were late, so that what waited for them was sent elsewhere
 	RescuedBytes     // bytes sent elsewhere for that
 	ListenOverflow   // connections refused since too many wait for Accept
+	SilentAddr       // addresses of ours given up since their path had fallen silent
+	SubflowRenewed   // subflows opened in the place of one that had been silent for long
 
 	count
 )
@@ -98,6 +100,7 @@ var names = [count]string{
 	PathMTULowered: "PathMTULowered", PathMTUBlackHole: "PathMTUBlackHole", OutOfWindowIcmps: "OutOfWindowIcmps",
 	Resumed: "Resumed", ListenOverflow: "ListenOverflow",
 	SubflowLate: "SubflowLate", RescuedBytes: "RescuedBytes",
+	SilentAddr: "SilentAddr", SubflowRenewed: "SubflowRenewed",
 }
 
 // String is the counter's name, e.g. "MPJoinSynRx".

@@ -1,0 +1,259 @@
+package mptcp
+
+import (
+	"fmt"
+	"io"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gomptcp/gomptcp/internal/mib"
+	"github.com/gomptcp/gomptcp/pathmgr"
+	"github.com/gomptcp/gomptcp/tun/simnet"
+)
+
+// deaf makes a connection leave silent subflows to their retransmission timers, as other stacks do.
+func deaf(c *Conn) (stop func()) {
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-over:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+			c.mu.Lock()
+			c.standstill.at, c.blindUntil = time.Now().Add(time.Hour), time.Now().Add(time.Hour)
+			for _, s := range c.subs {
+				s.askedAt = time.Time{}
+			}
+			c.mu.Unlock()
+		}
+	}()
+	return func() {
+		close(over)
+		<-done
+	}
+}
+
+// download is a stream from one end that the other reads all the time.
+type download struct {
+	total atomic.Int64
+	last  atomic.Int64 // when the newest byte came, in nanoseconds
+	err   <-chan error
+}
+
+// startDownload sends n bytes from s to c, or for ever if n is 0.
+func startDownload(s, c *Conn, n int) *download {
+	d := new(download)
+	go func() {
+		b := make([]byte, 16<<10)
+		for sent := 0; n == 0 || sent < n; {
+			for i := range b {
+				b[i] = floodByte(sent + i)
+			}
+			m, err := s.Write(b[:min(len(b), n-sent+len(b)*b2i(n == 0))])
+			if sent += m; err != nil {
+				return
+			}
+		}
+		_ = s.CloseWrite()
+	}()
+	d.err = async(func() error {
+		b := make([]byte, 64<<10)
+		for {
+			k, err := c.Read(b)
+			for i := range k {
+				if b[i] != floodByte(int(d.total.Load())+i) {
+					return errWrongByte
+				}
+			}
+			d.total.Add(int64(k))
+			d.last.Store(time.Now().UnixNano())
+			switch {
+			case err == io.EOF:
+				return nil
+			case err != nil:
+				return err
+			}
+		}
+	})
+	return d
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// resumes waits until the download goes on and returns how long that took.
+func (d *download) resumes() time.Duration {
+	before, since := d.total.Load(), time.Now()
+	for d.total.Load() == before {
+		time.Sleep(time.Millisecond)
+	}
+	return time.Since(since)
+}
+
+// counts reads a counter of a host.
+func (r *routed) counts(side int, n mib.Counter) int {
+	return int(r.hosts[side].Counters()[n.String()])
+}
+
+// 8684-3.4.2-01: one of two paths swallows everything. The receiver notices, withdraws the address on the
+// other path, so that the sender sends at once what is missing; nothing is lost. When the path is back it is used
+// again. It does not matter whether it is the first one.
+func TestSilentPathIsWithdrawn(t *testing.T) {
+	for path := range 2 {
+		t.Run(fmt.Sprint("path ", path+1), func(t *testing.T) {
+			onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
+				defer deaf(s)()
+				d := startDownload(s, c, 30<<20)
+				time.Sleep(2 * time.Second)
+				r.links[0][path].Down()
+				time.Sleep(2 * delay)
+				require.Less(t, d.resumes(), 350*time.Millisecond)
+				time.Sleep(3 * time.Second)
+				require.Equal(t, 1, r.counts(0, mib.SilentAddr))
+				require.Equal(t, 1, r.counts(1, mib.RmAddr))
+				require.Len(t, subflows(c), 1)
+				require.Len(t, subflows(s), 1)
+				r.links[0][path].Up()
+				returned := time.Now()
+				eventually(t, func() bool { return len(subflows(c)) == 2 && len(subflows(s)) == 2 }, "both paths")
+				require.Less(t, time.Since(returned), 2*time.Second)
+				require.NoError(t, result(t, d.err))
+				require.EqualValues(t, 30<<20, d.total.Load())
+				require.Equal(t, 1, r.counts(0, mib.SilentAddr))
+			})
+		})
+	}
+}
+
+// Both paths are silent for some seconds, then one is back: though the sender's timers have backed off it goes on
+// in a fraction of a second.
+func TestReceiverEndsStandstill(t *testing.T) {
+	for path := range 2 {
+		for _, silence := range []time.Duration{1500 * time.Millisecond, 5 * time.Second, 11 * time.Second} {
+			t.Run(fmt.Sprintf("path %d after %v", path+1, silence), func(t *testing.T) {
+				onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
+					defer deaf(s)()
+					d := startDownload(s, c, 30<<20)
+					time.Sleep(4 * time.Second)
+					for _, l := range r.links[0] {
+						l.Down()
+					}
+					time.Sleep(silence)
+					r.links[0][path].Up()
+					require.Less(t, d.resumes(), 450*time.Millisecond)
+					time.Sleep(time.Second)
+					r.links[0][1-path].Up()
+					eventually(t, func() bool { return len(subflows(c)) == 2 && len(subflows(s)) == 2 }, "both paths")
+					require.NoError(t, result(t, d.err))
+					require.EqualValues(t, 30<<20, d.total.Load())
+				})
+			})
+		}
+	}
+}
+
+// packets counts what leaves a device of the client in a time.
+func (r *routed) packets(link int, during time.Duration) int {
+	n := 0
+	r.links[0][link].There.Through(func(p *simnet.Passage, b []byte) {
+		n++
+		p.Forward(b)
+	})
+	time.Sleep(during)
+	r.links[0][link].There.Through()
+	return n
+}
+
+// A sender that stops in mid-flow is asked once on each subflow, not again, and nothing is given up.
+func TestPauseOfTheSender(t *testing.T) {
+	onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
+		before := c.Info().BytesReceived
+		_, err := s.Write(make([]byte, 4<<20))
+		require.NoError(t, err)
+		_, err = io.ReadFull(c, make([]byte, 4<<20))
+		require.NoError(t, err)
+		require.EqualValues(t, 4<<20, c.Info().BytesReceived-before)
+		for link := range 2 {
+			require.LessOrEqual(t, r.packets(link, 5*time.Second), 2)
+		}
+		require.Zero(t, r.counts(0, mib.SilentAddr))
+		require.Zero(t, r.counts(0, mib.SubflowRenewed))
+		require.Len(t, subflows(c), 2)
+	})
+}
+
+// A connection on which there was little lately is left alone: words that nobody answers are no reason to
+// ask.
+func TestQuietConversation(t *testing.T) {
+	onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
+		_, err := s.Write(make([]byte, 1000))
+		require.NoError(t, err)
+		_, err = io.ReadFull(c, make([]byte, 1000))
+		require.NoError(t, err)
+		time.Sleep(100 * time.Millisecond)
+		for link := range 2 {
+			require.Zero(t, r.packets(link, 3*time.Second))
+		}
+	})
+}
+
+// Where the peer has no room for one more subflow the old one ends first.
+func TestRenewalWithoutRoom(t *testing.T) {
+	onRoutedWith(t, pathmgr.Default, pathmgr.None, Config{MaxSubflows: 2}, nil, func(t *testing.T, r *routed, c, s *Conn) {
+		defer deaf(s)()
+		d := startDownload(s, c, 30<<20)
+		time.Sleep(4 * time.Second)
+		for _, l := range r.links[0] {
+			l.Down()
+		}
+		time.Sleep(5 * time.Second)
+		r.links[0][1].Up()
+		require.Less(t, d.resumes(), time.Second)
+		r.links[0][0].Up()
+		eventually(t, func() bool { return len(subflows(c)) == 2 && len(subflows(s)) == 2 }, "both paths")
+		require.NoError(t, result(t, d.err))
+	})
+}
+
+// A path that comes and goes all the time does not have us open one subflow after the other.
+func TestFlappingPath(t *testing.T) {
+	onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
+		defer deaf(s)()
+		d := startDownload(s, c, 30<<20)
+		time.Sleep(2 * time.Second)
+		before := r.counts(0, mib.MPJoinSynTx)
+		for range 20 {
+			r.links[0][0].Down()
+			time.Sleep(400 * time.Millisecond)
+			r.links[0][0].Up()
+			time.Sleep(600 * time.Millisecond)
+		}
+		require.Less(t, r.counts(0, mib.MPJoinSynTx)-before, 14)
+		require.LessOrEqual(t, r.counts(0, mib.SilentAddr), 5, "patience grows with each false alarm")
+		require.NoError(t, result(t, d.err))
+	})
+}
+
+// A server cannot open a subflow in place of one that it gives up, so it gives none up.
+func TestServerKeepsItsAddress(t *testing.T) {
+	onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
+		defer deaf(c)()
+		d := startDownload(c, s, 20<<20)
+		time.Sleep(2 * time.Second)
+		r.links[0][0].Down()
+		time.Sleep(2 * time.Second)
+		r.links[0][0].Up()
+		require.NoError(t, result(t, d.err))
+		require.Zero(t, r.counts(1, mib.SilentAddr)+r.counts(1, mib.RmAddrTx)+r.counts(1, mib.SubflowRenewed))
+	})
+}
