@@ -133,8 +133,8 @@ func (l *lab) do(ctx context.Context, t task) error {
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(l.dir, "first")+":"+filepath.Join(l.dir, "plain")+":"+os.Getenv("PATH"),
 		fmt.Sprint("SEED=", t.rep+1), "MPBENCH_ARGS="+t.args)
 	cmd.Stderr = os.Stderr
-	// It leaves the namespaces behind when it is interrupted.
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	// When it is interrupted it leaves everything behind.
+	asGroup(cmd)
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Run(); err != nil {
 		l.takeDown()
