@@ -27,7 +27,8 @@ type WatchConfig struct {
 	// Paths are given to the host in this order.
 	Paths []Path
 	// Host gets the device of each path as long as the path stands: the device is switched on, and the
-	// uplink is, too, has carrier and an address of a family that the path has.
+	// uplink is, too, has carrier and an address. The host gets those of the path's addresses of whose
+	// family the uplink has one.
 	Host Host
 	// Open opens a device. Default: tun.Open.
 	Open func(name string) (tun.Device, error)
@@ -64,7 +65,9 @@ func (cfg WatchConfig) check() (WatchConfig, error) {
 // footing is what a path stands on: as long as it is there the path works.
 type footing struct {
 	device, uplink int // indexes
-	// addrs are the uplink's of the path's families. Packets may leave with any of them.
+	// hosts are those of the path's addresses that work.
+	hosts []netip.Prefix
+	// addrs are the uplink's of the same families. Packets may leave with any of them.
 	addrs []netip.Prefix
 }
 
@@ -74,26 +77,32 @@ func (p *Path) footing(links []link) (footing, bool) {
 	if device == nil || !device.enabled {
 		return footing{}, false
 	}
-	f := footing{device: device.index}
 	if p.Uplink == "" {
-		return f, true
+		return footing{device: device.index, hosts: p.Addrs}, true
 	}
 	up := find(links, p.Uplink)
 	if up == nil || !up.up {
 		return footing{}, false
 	}
-	f.uplink = up.index
-	for _, a := range up.addrs {
-		if slices.ContainsFunc(p.Addrs, func(own netip.Prefix) bool { return own.Addr().Is4() == a.Addr().Is4() }) {
-			f.addrs = append(f.addrs, a)
-		}
-	}
-	return f, len(f.addrs) > 0
+	f := footing{device: device.index, uplink: up.index}
+	f.hosts = sharing(p.Addrs, up.addrs)
+	f.addrs = sharing(up.addrs, p.Addrs)
+	return f, len(f.hosts) > 0
 }
 
-// holds reports whether all of f is there still: further addresses change nothing.
+// sharing returns those of list that have the family of one of others.
+func sharing(list, others []netip.Prefix) (all []netip.Prefix) {
+	for _, a := range list {
+		if slices.ContainsFunc(others, func(o netip.Prefix) bool { return o.Addr().Is4() == a.Addr().Is4() }) {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// holds reports whether all of f is there still, and no family more: further addresses change nothing.
 func (f footing) holds(now footing) bool {
-	return f.device == now.device && f.uplink == now.uplink &&
+	return f.device == now.device && f.uplink == now.uplink && slices.Equal(f.hosts, now.hosts) &&
 		!slices.ContainsFunc(f.addrs, func(a netip.Prefix) bool { return !slices.Contains(now.addrs, a) })
 }
 

@@ -138,11 +138,11 @@ func (w *Watcher) give(p *watched) error {
 	if err != nil {
 		return err
 	}
-	if err := w.cfg.Host.AddDevice(dev, p.Addrs...); err != nil {
+	if err := w.cfg.Host.AddDevice(dev, p.stands.hosts...); err != nil {
 		return fmt.Errorf("%s: %w", p.Device, errors.Join(err, dev.Close()))
 	}
 	w.set(p, true)
-	w.log.Info("path up", slog.String("device", p.Device), slog.String("uplink", p.Uplink))
+	w.log.Info("path up", slog.String("device", p.Device), slog.String("uplink", p.Uplink), slog.Any("addresses", p.stands.hosts))
 	return nil
 }
 

@@ -30,6 +30,15 @@ func TestFooting(t *testing.T) {
 	require.False(t, stands(func(l []link) { l[1].addrs = nil }), "no address")
 	require.False(t, stands(func(l []link) { l[1].addrs = prefixes("2001:db8::50/64") }), "none of the family")
 
+	p.Addrs = prefixes("10.71.0.2/24", "fd71::2/64")
+	both, _ := p.footing(rig())
+	require.Equal(t, p.Addrs, both.hosts)
+	links := rig()
+	links[1].addrs = prefixes("2001:db8::50/64")
+	one, _ := p.footing(links)
+	require.Equal(t, prefixes("fd71::2/64"), one.hosts, "what works is used")
+	require.False(t, one.holds(both), "and the other family, when it comes")
+
 	p.Uplink = ""
 	require.True(t, stands(func(l []link) { l[1].up = false }), "only the device counts")
 	require.False(t, stands(func(l []link) { l[0].enabled = false }))
@@ -49,6 +58,8 @@ func TestFootingHolds(t *testing.T) {
 	require.True(t, holds(func(l []link) { l[1].addrs = append(prefixes("192.168.1.7/24"), l[1].addrs...) }))
 	require.True(t, holds(func(l []link) { l[1].addrs = prefixes("192.168.1.50/24") }), "the other family is none of its business")
 	require.False(t, holds(func(l []link) { l[1].addrs = prefixes("192.168.1.51/24") }), "another address")
+	p.Addrs = prefixes("10.71.0.2/24", "fd71::2/64")
+	require.False(t, holds(func(l []link) { l[1].addrs = prefixes("192.168.1.50/24") }), "a family less")
 	require.False(t, holds(func(l []link) { l[0].index = 7 }), "another device of that name")
 	require.False(t, holds(func(l []link) { l[1].index = 7 }), "another interface of that name")
 }
