@@ -24,25 +24,49 @@ import (
 //
 //	client 10.1.1.2 10.1.2.2 -- balancer 10.9.0.1 -- server 1: 10.7.1.2 10.7.1.3
 //	                                              -- server 2: 10.7.2.2 10.7.2.3
+//
+// With IPv6 it is fd00:1:1::2 for 10.1.1.2, and so on.
 type balanced struct {
 	balancer *Namespace
 	front    netip.Addr
+	six      bool // IPv6
 }
 
 const balancedServers = 2
 
-func newBalanced(t testing.TB) *balanced {
+func newBalanced(t testing.TB, f Family) *balanced {
 	requirePrograms(t, "nftables", "nft")
-	b := &balanced{balancer: NewNamespace(t), front: netip.MustParseAddr("10.9.0.1")}
-	b.balancer.IP(t, "address add 10.9.0.1/32 dev lo")
+	b := &balanced{balancer: NewNamespace(t), six: f.Name == IPv6.Name}
+	b.front = b.net(9, 0, 1).Addr()
+	b.balancer.IP(t, fmt.Sprintf("address add %v dev lo", b.front))
 	b.balancer.Sysctl(t, "net/ipv4/ip_forward", "1")
-	b.balancer.run(t, `
-		nft add table ip lb
-		nft 'add chain ip lb pre { type nat hook prerouting priority dstnat; }'
-		nft add rule ip lb pre ip daddr 10.9.0.1 tcp dport 443 dnat to numgen inc mod 2 map '{ 0 : 10.7.1.2, 1 : 10.7.2.2 }'
-		nft add rule ip lb pre ip daddr 10.9.0.1 tcp dport 10001 dnat to 10.7.1.2
-		nft add rule ip lb pre ip daddr 10.9.0.1 tcp dport 10002 dnat to 10.7.2.2`)
+	b.balancer.Sysctl(t, "net/ipv6/conf/all/forwarding", "1")
+	first, second := b.net(7, 1, 2).Addr(), b.net(7, 2, 2).Addr()
+	rule := fmt.Sprintf("nft add rule %s lb pre %[1]s daddr %v tcp dport", f.nft(), b.front)
+	b.balancer.run(t, fmt.Sprintf(`
+		nft add table %[1]s lb
+		nft 'add chain %[1]s lb pre { type nat hook prerouting priority dstnat; }'
+		%[2]s 443 dnat to numgen inc mod 2 map '{ 0 : %[3]v, 1 : %[4]v }'
+		%[2]s 10001 dnat to %[3]v
+		%[2]s 10002 dnat to %[4]v`, f.nft(), rule, first, second))
 	return b
+}
+
+// net is an address with its network: 10.a.b.c/24, or fd00:a:b::c/64.
+func (b *balanced) net(x, y, z int) netip.Prefix {
+	if b.six {
+		return cidr("fd00:%d:%d::%d/64", x, y, z)
+	}
+	return cidr("10.%d.%d.%d/24", x, y, z)
+}
+
+// eachBalanced runs a test for both IP versions and two ways for a server to be found.
+func eachBalanced(t *testing.T, ways [2]string, test func(t testing.TB, b *balanced, way string)) {
+	for _, f := range []Family{IPv4, IPv6} {
+		for _, way := range ways {
+			run(t, "unique "+way+"/"+f.Name, func(t testing.TB) { test(t, newBalanced(t, f), way) })
+		}
+	}
 }
 
 func (b *balanced) address() string { return netip.AddrPortFrom(b.front, 443).String() }
@@ -94,89 +118,91 @@ func echo(t testing.TB, c net.Conn) {
 // opened to the address that was dialled (flag C), and announce an address or a port of their own.
 // The kernel's joins reach the right one.
 func TestServersBehindBalancer(t *testing.T) {
-	for _, by := range []string{"address", "port"} {
-		run(t, "unique "+by, func(t testing.TB) {
-			b := newBalanced(t)
-			servers := make([]*mptcp.Host, balancedServers)
-			for i := range servers {
-				dev := b.balancer.OpenTUN(t, fmt.Sprint("server", i+1))
-				b.balancer.SetAddresses(t, dev.Name(), cidr("10.7.%d.1/24", i+1))
-				// The library is told of its own address by the test, as by an operator: that is all that it needs.
-				h, err := mptcp.NewHost(&mptcp.Config{DenyJoinInitial: true, PathManager: pathmgr.None})
-				require.NoError(t, err)
-				t.Cleanup(func() { h.Close() })
-				require.NoError(t, h.AddDevice(dev, cidr("10.7.%d.2/24", i+1), cidr("10.7.%d.3/24", i+1)))
-				l, err := h.Listen("tcp", ":443")
-				require.NoError(t, err)
-				own := netip.AddrPortFrom(cidr("10.7.%d.3/24", i+1).Addr(), 0)
-				if by == "port" {
-					own = netip.AddrPortFrom(b.front, uint16(10001+i))
-				}
-				go serve(l, i, func(c net.Conn) { _ = c.(*mptcp.Conn).Announce(own) })
-				servers[i] = h
+	eachBalanced(t, [2]string{"address", "port"}, func(t testing.TB, b *balanced, by string) {
+		servers := make([]*mptcp.Host, balancedServers)
+		for i := range servers {
+			dev := b.balancer.OpenTUN(t, fmt.Sprint("server", i+1))
+			b.balancer.SetAddresses(t, dev.Name(), b.net(7, i+1, 1))
+			// The library is told of its own address by the test, as by an operator: that is all that it needs.
+			h, err := mptcp.NewHost(&mptcp.Config{DenyJoinInitial: true, PathManager: pathmgr.None})
+			require.NoError(t, err)
+			t.Cleanup(func() { h.Close() })
+			require.NoError(t, h.AddDevice(dev, b.net(7, i+1, 2), b.net(7, i+1, 3)))
+			l, err := h.Listen("tcp", ":443")
+			require.NoError(t, err)
+			own := netip.AddrPortFrom(b.net(7, i+1, 3).Addr(), 0)
+			if by == "port" {
+				own = netip.AddrPortFrom(b.front, uint16(10001+i))
 			}
-			client := NewNamespace(t)
-			b.wire(t, client, "up1", cidr("10.1.1.1/24"), cidr("10.1.1.2/24"))
-			client.IP(t, "route add default via 10.1.1.1\nmptcp limits set subflow 2 add_addr_accepted 2")
-			reached := [balancedServers]int64{}
-			const conns = 6
-			for range conns {
-				ctx, cancel := context.WithTimeout(t.Context(), patience)
-				c, err := client.Dial(ctx, nil, b.address(), true)
-				cancel()
-				require.NoError(t, err)
-				defer c.Close()
-				reached[use(t, c)]++
-			}
-			require.Equal(t, [balancedServers]int64{conns / 2, conns / 2}, reached, "the balancer takes turns")
-			for i, h := range servers {
-				joined := func() bool { return h.Counters()["MPJoinAckRx"] == uint64(reached[i]) }
-				require.Eventually(t, joined, patience, 10*time.Millisecond, "server %d: %v", i+1, h.Counters())
-				require.Zero(t, h.Counters()["MPJoinNoTokenFound"])
-			}
-		})
-	}
+			go serve(l, i, func(c net.Conn) { _ = c.(*mptcp.Conn).Announce(own) })
+			servers[i] = h
+		}
+		client := NewNamespace(t)
+		b.wire(t, client, "up1", b.net(1, 1, 1), b.net(1, 1, 2))
+		client.IP(t, fmt.Sprintf("route add default via %v\nmptcp limits set subflow 2 add_addr_accepted 2", b.net(1, 1, 1).Addr()))
+		reached := [balancedServers]int64{}
+		const conns = 6
+		for range conns {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			c, err := client.Dial(ctx, nil, b.address(), true)
+			cancel()
+			require.NoError(t, err)
+			defer c.Close()
+			reached[use(t, c)]++
+		}
+		require.Equal(t, [balancedServers]int64{conns / 2, conns / 2}, reached, "the balancer takes turns")
+		for i, h := range servers {
+			joined := func() bool { return h.Counters()["MPJoinAckRx"] == uint64(reached[i]) }
+			require.Eventually(t, joined, patience, 10*time.Millisecond, "server %d: %v", i+1, h.Counters())
+			require.Zero(t, h.Counters()["MPJoinNoTokenFound"])
+		}
+	})
 }
 
 // 8684-3.1-24: the same with the kernel's servers; the library does not join the address that it dialled, from
 // neither of its own, and both join the announced one.
 func TestClientOfBalancedServers(t *testing.T) {
-	for _, by := range []string{"", " port 10100"} {
-		run(t, "unique address"+by, func(t testing.TB) {
-			b := newBalanced(t)
-			servers := make([]*Namespace, balancedServers)
-			for i := range servers {
-				ns := NewNamespace(t)
-				b.wire(t, ns, fmt.Sprint("eth", i+1), cidr("10.7.%d.1/24", i+1), cidr("10.7.%d.2/24", i+1), cidr("10.7.%d.3/24", i+1))
-				ns.IP(t, fmt.Sprintf("route add default via 10.7.%d.1\nmptcp limits set subflow 4\nmptcp endpoint add 10.7.%d.3%s signal", i+1, i+1, by))
-				ns.Sysctl(t, "net/mptcp/allow_join_initial_addr_port", "0")
-				go serve(ns.Listen(t, ":443", true), i, func(net.Conn) {})
-				servers[i] = ns
+	eachBalanced(t, [2]string{"address", "address and port"}, func(t testing.TB, b *balanced, by string) {
+		port := ""
+		if by == "address and port" {
+			port = "port 10100"
+		}
+		servers := make([]*Namespace, balancedServers)
+		for i := range servers {
+			ns := NewNamespace(t)
+			b.wire(t, ns, fmt.Sprint("eth", i+1), b.net(7, i+1, 1), b.net(7, i+1, 2), b.net(7, i+1, 3))
+			ns.IP(t, fmt.Sprintf("route add default via %v\nmptcp limits set subflow 4\nmptcp endpoint add %v %s signal",
+				b.net(7, i+1, 1).Addr(), b.net(7, i+1, 3).Addr(), port))
+			ns.Sysctl(t, "net/mptcp/allow_join_initial_addr_port", "0")
+			if b.six && port != "" {
+				ns.Sysctl(t, "net/ipv4/tcp_timestamps", "0") // as in kernelSignalsPort
 			}
-			client, err := mptcp.NewHost(nil)
+			go serve(ns.Listen(t, ":443", true), i, func(net.Conn) {})
+			servers[i] = ns
+		}
+		client, err := mptcp.NewHost(nil)
+		require.NoError(t, err)
+		t.Cleanup(func() { client.Close() })
+		for i := range 2 {
+			dev := b.balancer.OpenTUN(t, fmt.Sprint("client", i+1))
+			b.balancer.SetAddresses(t, dev.Name(), b.net(1, i+1, 1))
+			require.NoError(t, client.AddDevice(dev, b.net(1, i+1, 2)))
+		}
+		reached := [balancedServers]int64{}
+		const conns = 6
+		for range conns {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			c, err := client.Dial(ctx, "tcp", b.address())
+			cancel()
 			require.NoError(t, err)
-			t.Cleanup(func() { client.Close() })
-			for i := range 2 {
-				dev := b.balancer.OpenTUN(t, fmt.Sprint("client", i+1))
-				b.balancer.SetAddresses(t, dev.Name(), cidr("10.1.%d.1/24", i+1))
-				require.NoError(t, client.AddDevice(dev, cidr("10.1.%d.2/24", i+1)))
-			}
-			reached := [balancedServers]int64{}
-			const conns = 6
-			for range conns {
-				ctx, cancel := context.WithTimeout(t.Context(), patience)
-				c, err := client.Dial(ctx, "tcp", b.address())
-				cancel()
-				require.NoError(t, err)
-				defer c.Abort()
-				reached[use(t, c)]++
-				subflows(t, c, 3)
-				echo(t, c)
-			}
-			require.Equal(t, [balancedServers]int64{conns / 2, conns / 2}, reached, "the balancer takes turns")
-			for i, ns := range servers {
-				ns.Counters(t).RequireAll(t, map[string]int64{"MPJoinAckRx": 2 * reached[i], "MPJoinNoTokenFound": 0})
-			}
-		})
-	}
+			defer c.Abort()
+			reached[use(t, c)]++
+			subflows(t, c, 3)
+			echo(t, c)
+		}
+		require.Equal(t, [balancedServers]int64{conns / 2, conns / 2}, reached, "the balancer takes turns")
+		for i, ns := range servers {
+			ns.Counters(t).RequireAll(t, map[string]int64{"MPJoinAckRx": 2 * reached[i], "MPJoinNoTokenFound": 0})
+		}
+	})
 }
