@@ -195,7 +195,7 @@ func (c *Conn) withdraw(addrs ...netip.Addr) {
 		}
 	}
 	if len(ids) > 0 && c.phase == open && c.shared.Mode == subflow.MPTCP {
-		c.signalRemoval(ids)
+		c.signalRemoval(ids, 0)
 	}
 }
 

@@ -47,7 +47,7 @@ func (k hook) Outgoing(l *netstack.Link, p *tun.Packet) {
 	case t.Flags()&packet.FlagACK != 0:
 		c.rx.ackDue = false
 	}
-	if c.waiting() || len(c.signals.queue) > 0 {
+	if c.waiting() || len(c.signals.queue)+len(c.signals.unheard) > 0 {
 		c.service(now)
 	} else if c.phase != dead {
 		c.arm(now)

@@ -176,7 +176,7 @@ func (c *Conn) giveUpAddr(s *sub) {
 	c.count(mib.SilentAddr)
 	c.logf("path has fallen silent, its address is withdrawn until it works again", s)
 	l.known, l.silentAt = false, c.host.clock.Now()
-	c.signalRemoval([]option.AddrID{l.id})
+	c.signalRemoval([]option.AddrID{l.id}, 0)
 	for _, o := range slices.Clone(c.subs) {
 		if o.LocalID == l.id && !o.down {
 			o.withdrawn = true

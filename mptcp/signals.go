@@ -19,12 +19,14 @@ const (
 )
 
 // signal is a rare option that waits for an ACK of its own (8684-3-05): an ADD_ADDR, its echo,
-// REMOVE_ADDR or MP_PRIO. TCP does not repeat such an ACK when it is lost.
+// REMOVE_ADDR or MP_PRIO. TCP does not repeat such an ACK when it is lost; see unheardSignal.
 type signal struct {
 	option option.Option
 	// on is the subflow that it should leave on, or, if bound, has to; 0 means any.
 	on    uint32
 	bound bool
+	// repeats is how often it was sent again, since it seemed lost.
+	repeats int
 }
 
 // signals are those of a connection that wait, the oldest first. Everything but echoes is
@@ -35,6 +37,7 @@ type signals struct {
 	// nextAnnouncement is when an ADD_ADDR may leave: peers take them one by one, and Linux drops one
 	// that comes while it has not dealt with another. The echo sets it to zero.
 	nextAnnouncement time.Time
+	unheard          []unheardSignal
 }
 
 // signal queues a signal; service sends it. What it makes obsolete is dropped. c.mu is held.
@@ -74,19 +77,20 @@ func supersedes(newer, older signal) bool {
 
 // signalRemoval queues the withdrawal of addresses, in one option with those that wait
 // already (8684-3.4.2-01).
-func (c *Conn) signalRemoval(ids []option.AddrID) {
+func (c *Conn) signalRemoval(ids []option.AddrID, repeats int) {
 	c.signals.queue = slices.DeleteFunc(c.signals.queue, func(g signal) bool {
 		switch o := g.option.(type) {
 		case option.AddAddr:
 			return !o.Echo && slices.Contains(ids, o.ID)
 		case option.RemoveAddr:
 			ids = append(removalIDs(o), ids...)
+			repeats = min(repeats, g.repeats)
 			return true
 		}
 		return false
 	})
 	for part := range slices.Chunk(ids, maxRemoveIDs) {
-		c.signals.queue = append(c.signals.queue, signal{option: option.NewRemoveAddr(part...)})
+		c.signals.queue = append(c.signals.queue, signal{option: option.NewRemoveAddr(part...), repeats: repeats})
 	}
 }
 
@@ -155,8 +159,10 @@ func (c *Conn) sendSignal(now time.Time, g signal) bool {
 		c.announcementSent(now, o.ID, s)
 	case option.RemoveAddr:
 		c.host.mib.AddN(mib.RmAddrTx, o.Count())
+		c.noteSent(now, g, s)
 	case option.Prio:
 		c.count(mib.MPPrioTx)
+		c.noteSent(now, g, s)
 	}
 	return true
 }

@@ -92,6 +92,7 @@ func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *opt
 	}
 	if ts, ok := set.Timestamps(); ok && f.timestamps {
 		f.seen(at, end, ts.Val)
+		f.noteEcho(ts.Ecr)
 	}
 	if f.state == PreEstablished && f.isFourth(set, len(payload)) {
 		f.state = Established // 8684-Q-26

@@ -44,6 +44,21 @@ func (f *Subflow) OptionAt() time.Time {
 	return f.dups.resumes
 }
 
+// Stamp is the timestamp of what is sent now; false if the peer understands none.
+func (f *Subflow) Stamp(now time.Time) (uint32, bool) { return f.tsNow(now), f.timestamps }
+
+// HasEchoed reports whether the peer has echoed a timestamp of ours, or a later one: it has got the
+// segment, or one that was sent after it. What it sends after its FIN does not count, since by then nobody
+// may look at options any more.
+func (f *Subflow) HasEchoed(stamp uint32) bool { return f.echoes && int32(f.echoed-stamp) >= 0 }
+
+// noteEcho notes the timestamp that a valid segment echoes.
+func (f *Subflow) noteEcho(ecr uint32) {
+	if !f.finSeen && (!f.echoes || int32(ecr-f.echoed) > 0) {
+		f.echoes, f.echoed = true, ecr
+	}
+}
+
 // SendOption sends a rare signal on an ACK of its own, if the rule on duplicate ACKs
 // allows one now (8684-3-02); it reports whether it was sent. A DATA_ACK goes with it where
 // there is room, so that a peer which waits for one to complete a handshake is content; an

@@ -101,6 +101,8 @@ type Subflow struct {
 	lastSACK []option.SACKBlock // what the endpoint reported last, for ACKs of our own
 	ipID     uint16
 	dups     duplicates
+	echoed   uint32 // the newest timestamp of ours that the peer has echoed; valid when echoes
+	echoes   bool
 
 	tx   txInfinite
 	fail failure

@@ -71,6 +71,7 @@ const (
 	Resumed          // times that the host was found to have been suspended
 	SubflowLate      // subflows whose acknowledgments were late, so that what waited for them was sent elsewhere
 	RescuedBytes     // bytes sent elsewhere for that
+	SignalRepeat     // REMOVE_ADDR and MP_PRIO sent again, since there was no sign that the peer had got them
 	ListenOverflow   // connections refused since too many wait for Accept
 	SilentAddr       // addresses of ours given up since their path had fallen silent
 	SubflowRenewed   // subflows opened in the place of one that had been silent for long
@@ -101,6 +102,7 @@ var names = [count]string{
 	Resumed: "Resumed", ListenOverflow: "ListenOverflow",
 	SubflowLate: "SubflowLate", RescuedBytes: "RescuedBytes",
 	SilentAddr: "SilentAddr", SubflowRenewed: "SubflowRenewed",
+	SignalRepeat: "SignalRepeat",
 }
 
 // String is the counter's name, e.g. "MPJoinSynRx".
