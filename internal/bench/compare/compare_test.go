@@ -45,6 +45,8 @@ func TestMetricsOfHandover(t *testing.T) {
 		"the pause from 200 on goes on to 5600")
 	r.Res.Report.Gaps = r.Res.Report.Gaps[:2]
 	require.Equal(t, 300.0, r.metrics(handover)["stall"])
+	r.Res.Report.Gaps = []gap{{100, 50}, {7000, 40}, {8000, 30}, {9000, 20}, {9500, 35}}
+	require.Equal(t, 20.0, r.metrics(handover)["stall"], "at most what is not among the five longest")
 	r.Res.Err = "cut off"
 	require.Equal(t, 1.0, r.metrics(handover)[failed])
 	r.Res.Report = nil
@@ -73,8 +75,9 @@ func runsOf(v variant, c contender, totals ...float64) (all []run) {
 			Bytes       int64
 			Ms, FirstMs float64
 			Bins        []int64
-			Gaps        []struct{ AtMs, Ms float64 }
+			Gaps        []gap
 		}{Bytes: int64(ms * 1000), Ms: 1000}
+		r.Load = "1.50"
 		r.Stamp = stamp{Machine: "a machine", Commit: "abc"}
 		all = append(all, r)
 	}
@@ -163,7 +166,7 @@ func TestDocument(t *testing.T) {
 	var text strings.Builder
 	writeDocument(&text, results, time.Unix(2e9, 0))
 	for _, want := range []string{
-		"- machine: a machine\n", "commit: abc\n", "2001-09-09 01:46", "## F small over B",
+		"- machine: a machine\n", "commit: abc\n", "2001-09-09 01:46", "- load average: 1.5 (1.5–1.5)", "## F small over B",
 		"\n| 1000KB down | done, ms | 100.0 (100.0–100.0) | 100.0 (100.0–100.0) | 100.0 (100.0–100.0) |  |\n",
 		"\n| 1000KB down TCP on A | done, ms |  |  |  | 100.0 (100.0–100.0) |\n",
 		"| F | 1000KB down | library | done, ms | ≤ 253 | 100.0 (100.0–100.0) | reached |",

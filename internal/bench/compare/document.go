@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -112,7 +113,7 @@ func (t *results) provenance(now time.Time) string {
 	}
 	first, last := now, time.Time{}
 	machines, commits := map[string]bool{}, map[string]bool{}
-	var late []float64
+	var late, loads []float64
 	for _, r := range t.all {
 		if r.Res.Start.Before(first) && !r.Res.Start.IsZero() {
 			first = r.Res.Start
@@ -125,10 +126,14 @@ func (t *results) provenance(now time.Time) string {
 			commits[r.Stamp.Commit] = true
 		}
 		late = append(late, r.latest())
+		if load, err := strconv.ParseFloat(r.Load, 64); err == nil {
+			loads = append(loads, load)
+		}
 	}
 	slices.Sort(late)
+	slices.Sort(loads)
 	atMost := late[len(late)*99/100]
-	return fmt.Sprintf("- measured: %s to %s, %d runs\n- machine: %s\n- the library's commit: %s\n- the emulator's lateness: below %s ms in 99 of 100 runs\n",
+	return fmt.Sprintf("- measured: %s to %s, %d runs\n- machine: %s\n- load average: %s\n- the library's commit: %s\n- the emulator's lateness: below %s ms in 99 of 100 runs\n",
 		first.UTC().Format("2006-01-02 15:04"), last.UTC().Format("2006-01-02 15:04 MST"), len(t.all),
-		strings.Join(sorted(machines), "; "), strings.Join(sorted(commits), ", "), number(atMost))
+		strings.Join(sorted(machines), "; "), spread(loads), strings.Join(sorted(commits), ", "), number(atMost))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,16 +25,21 @@ type run struct {
 			Bytes       int64
 			Ms, FirstMs float64
 			Bins        []int64
-			Gaps        []struct{ AtMs, Ms float64 }
+			Gaps        []gap
 		}
 		Lat   []float64
 		Err   string
 		Start time.Time
 	}
 	Link map[string]struct{ MaxLateUs int64 }
+	// Load is the machine's average then.
+	Load string
 
 	Stamp stamp
 }
+
+// gap is a pause in what the receiver got.
+type gap struct{ AtMs, Ms float64 }
 
 // stamp is what we add to rigrun's lines.
 type stamp struct {
@@ -147,9 +153,17 @@ func (r *run) longestGap() (longest float64) {
 // aroundCut is how long after the cut, and after what is unavoidable, a pause may begin to be its.
 const aroundCut = 1500
 
-// stall is the pause at the cut beyond what is unavoidable. Pauses are timed from the first byte on.
+// notedGaps is how many pauses are reported, the longest ones.
+const notedGaps = 5
+
+// stall is the pause at the cut beyond what is unavoidable, or if that is not reported, what it is
+// at most: the shortest of those that are. Pauses are timed from the first byte on.
 func (r *run) stall() (longest float64) {
-	for _, g := range r.Res.Report.Gaps {
+	gaps := r.Res.Report.Gaps
+	if len(gaps) == notedGaps {
+		longest = slices.MinFunc(gaps, func(a, b gap) int { return cmp.Compare(a.Ms, b.Ms) }).Ms
+	}
+	for _, g := range gaps {
 		if at := g.AtMs + r.Res.Report.FirstMs; at+g.Ms > r.Cut && at < r.Cut+r.Unavoid+aroundCut {
 			longest = max(longest, g.Ms-r.Unavoid)
 		}
