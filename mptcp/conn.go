@@ -60,7 +60,6 @@ type Conn struct {
 	// singlePath: a fallback to plain TCP is under way, no subflow may be added.
 	singlePath bool
 
-	standstill standstill
 	blindUntil time.Time // we have not run for a while, and silence means nothing until then
 	renewedAt  time.Time // when a fresh subflow took another one's place, see renew.go
 

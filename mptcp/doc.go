@@ -54,8 +54,8 @@
 // 256 KiB or a window, and then 3 % of what is acknowledged; after a retransmission timeout all is sent elsewhere.
 // It is given up after seven retransmissions in vain.
 //
-// When all subflows are silent they are probed from three times a second on, and one that answers is in use
-// again at once, however long its retransmission timer would still wait.
+// A stale subflow, and each one when all are silent, is probed from three times a second on, and one that answers is in
+// use again at once, however long its retransmission timer would still wait.
 //
 // The receiver of a stream looks, too. Where bytes are missing, or a fast flow has stopped, and nothing has come on a
 // subflow for four round trips (150 ms at least), it is asked. If it does not answer while another one works its

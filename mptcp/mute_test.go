@@ -26,9 +26,10 @@ func deaf(c *Conn) (stop func()) {
 			case <-time.After(5 * time.Millisecond):
 			}
 			c.mu.Lock()
-			c.standstill.at, c.blindUntil = time.Now().Add(time.Hour), time.Now().Add(time.Hour)
+			never := time.Now().Add(time.Hour)
+			c.blindUntil = never
 			for _, s := range c.subs {
-				s.askedAt = time.Time{}
+				s.standstill = standstill{at: never}
 			}
 			c.mu.Unlock()
 		}

@@ -235,7 +235,6 @@ func (c *Conn) nextTime(now time.Time) (at time.Time) {
 	add(c.closeAt)
 	add(c.breakAt)
 	add(c.pmAt)
-	add(c.standstill.at)
 	add(c.tx.window.at)
 	add(c.tx.dataAck.at)
 	add(c.signals.at)
@@ -259,6 +258,7 @@ func (c *Conn) nextTime(now time.Time) (at time.Time) {
 			add(s.liveness.at)
 			add(s.mute.at)
 			add(s.knocking.at)
+			add(s.standstill.at)
 			add(s.Wake())
 			add(s.silenceAt(now))
 		}

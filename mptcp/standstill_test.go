@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomptcp/gomptcp/tun/simnet"
 )
 
 // Paths that come back after a silence of some seconds, without a word, carry data again in a fraction of a
@@ -38,5 +40,30 @@ func TestReturnFromStandstill(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// The same holds for one path while another works.
+func TestReturnBesideAnotherPath(t *testing.T) {
+	for _, silence := range []time.Duration{200 * time.Millisecond, time.Second, 3 * time.Second, 5 * time.Second} {
+		t.Run(silence.String(), func(t *testing.T) {
+			onPair(t, setup{paths: 2, shapes: []simnet.Shape{shapeA, shapeB}}, func(t *testing.T, p *pair) {
+				c, s := p.connectFully(2)
+				failed := readErr(s)
+				stop := writeErr(c)
+				time.Sleep(2 * time.Second)
+				p.links[0].Down()
+				time.Sleep(silence)
+				require.Equal(t, "stale", c.Info().Subflows[0].State)
+				p.links[0].Up()
+				returned, before := time.Now(), c.Info().Subflows[0].BytesSent
+				eventually(t, func() bool { return c.Info().Subflows[0].BytesSent > before+500_000 }, "it carries data")
+				require.Less(t, time.Since(returned), 700*time.Millisecond)
+				require.Equal(t, "established", c.Info().Subflows[0].State)
+				require.NoError(t, c.Abort())
+				require.Error(t, result(t, stop))
+				require.Error(t, result(t, failed))
+			})
+		})
 	}
 }

@@ -26,10 +26,11 @@ type flowKey struct{ local, remote netip.AddrPort }
 type sub struct {
 	*subflow.Subflow
 	silence
-	conn *Conn
-	key  flowKey
-	link *netstack.Link
-	ep   *netstack.Endpoint // nil until the handshake of a responder has passed below
+	standstill standstill
+	conn       *Conn
+	key        flowKey
+	link       *netstack.Link
+	ep         *netstack.Endpoint // nil until the handshake of a responder has passed below
 
 	readPos     seq.SSN // next byte to read from ep; valid when hasPos
 	hasPos      bool
@@ -49,7 +50,6 @@ type sub struct {
 	closeLater  bool          // a FIN is to be sent as soon as ep is attached
 	withdrawn   bool          // we have withdrawn its local address
 	liveness    liveness      // does it work still?
-	askedAt     time.Time     // when it was probed since the connection stands still
 	settled     chan struct{} // closed when it carries data, or has ended
 	endedBy     error         // why it has ended; set with down
 	waits       *list.Element // in a list of handshakes that the peer has to complete; Host.mu protects it
