@@ -80,7 +80,7 @@
 //	MP_JOIN                        section 3.2        subflow/handshake.go, hook.go, halfopen.go
 //	heuristics                     section 3.9        blackhole.go
 //	mappings, DATA_ACK, windows    section 3.3.1-5    subflow/incoming.go, subflow/outgoing.go
-//	reinjection                    section 3.3.6      placed.go, stale.go, rescue.go
+//	reinjection                    section 3.3.6      placed.go, stale.go, rescue.go, opportunistic.go
 //	DATA_FIN, closing              section 3.3.3      state.go, service.go
 //	MP_FASTCLOSE, MP_TCPRST        section 3.5, 3.6   fastclose.go, subflow/resets.go
 //	ADD_ADDR, REMOVE_ADDR          section 3.4        addrs.go, remoteaddrs.go, signals.go, mute.go

@@ -18,6 +18,11 @@ type parallel struct {
 
 func newParallel() pathmgr.Manager { return &parallel{} }
 
+// parallelOrBackup is newParallel, with subflows that are backups or not.
+func parallelOrBackup(backup bool) pathmgr.Factory {
+	return func() pathmgr.Manager { return &parallel{backup: backup} }
+}
+
 // Name implements pathmgr.Manager.
 func (*parallel) Name() string { return "parallel" }
 

@@ -45,14 +45,20 @@ func (q *placedQueue) ack(dsn seq.DSN) (last placedChunk, ok bool) {
 	return last, ok
 }
 
-// holder is the subflow that was given the byte at dsn last, 0 if that is not known.
-func (q *placedQueue) holder(dsn seq.DSN) uint32 {
+// newest is the chunk with the byte at dsn that was placed last, if that is known.
+func (q *placedQueue) newest(dsn seq.DSN) (placedChunk, bool) {
 	for i := len(q.list) - 1; i >= q.head; i-- {
-		if p := &q.list[i]; p.dsn.LessEq(dsn) && dsn.Less(p.end()) {
-			return p.sub
+		if p := q.list[i]; p.dsn.LessEq(dsn) && dsn.Less(p.end()) {
+			return p, true
 		}
 	}
-	return 0
+	return placedChunk{}, false
+}
+
+// holder is the subflow that was given the byte at dsn last, 0 if that is not known.
+func (q *placedQueue) holder(dsn seq.DSN) uint32 {
+	p, _ := q.newest(dsn)
+	return p.sub
 }
 
 // has reports whether subflow sub was given the byte at dsn.

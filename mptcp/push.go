@@ -18,7 +18,7 @@ const runt = 1400
 func (c *Conn) push(now time.Time) bool {
 	placed := false
 	for {
-		chunk, kind := c.nextChunk()
+		chunk, kind := c.nextChunk(now)
 		if chunk.n == 0 {
 			return placed
 		}
@@ -27,7 +27,7 @@ func (c *Conn) push(now time.Time) bool {
 			SendWindow: max(0, int(c.tx.edge.Sub(c.tx.next))), Unacked: int(c.tx.next.Sub(c.shared.SndUna)),
 		}
 		if kind != fresh {
-			req.Reinjection, req.ReinjectionOf = true, c.toAvoid(chunk.from)
+			req.Reinjection, req.ReinjectionOf, req.Opportunistic = true, c.toAvoid(chunk.from), kind == blocking
 		}
 		if !c.snapshotPaths(now) {
 			return placed
@@ -38,7 +38,7 @@ func (c *Conn) push(now time.Time) bool {
 			return placed
 		}
 		placed = true
-		c.advance(chunk, kind, n)
+		c.advance(now, chunk, kind, n)
 		if c.tx.wide.sent(now, c.tx.next) {
 			c.shared.WideDSN = true
 		}
@@ -64,10 +64,11 @@ const (
 	fresh     chunkKind = iota // for the first time
 	again                      // they were placed before, and have to be again
 	suspected                  // they were placed before, and may not come, see rescue.go
+	blocking                   // they were placed before, and hold up the window, see opportunistic.go
 )
 
 // nextChunk returns the bytes to be placed next.
-func (c *Conn) nextChunk() (reinjection, chunkKind) {
+func (c *Conn) nextChunk(now time.Time) (reinjection, chunkKind) {
 	for len(c.tx.reinject) > 0 {
 		r := &c.tx.reinject[0]
 		if skip := c.shared.SndUna.Sub(r.dsn); skip > 0 {
@@ -84,6 +85,9 @@ func (c *Conn) nextChunk() (reinjection, chunkKind) {
 	}
 	unsent, window := c.tx.buf.End().Sub(c.tx.next), c.tx.edge.Sub(c.tx.next)
 	if window < runt && window < unsent && c.shared.SndUna.Less(c.tx.next) {
+		if r, ok := c.nextBlocking(now); ok {
+			return r, blocking
+		}
 		return reinjection{}, fresh // the window will open further (RFC 9293 section 3.8.6.2.1)
 	}
 	return reinjection{dsn: c.tx.next, n: int(max(min(unsent, window, sendbuf.BlockSize), 0))}, fresh
@@ -145,10 +149,13 @@ func (c *Conn) place(now time.Time, chunk reinjection, again bool) int {
 }
 
 // advance notes that the first n bytes of the chunk were placed.
-func (c *Conn) advance(chunk reinjection, kind chunkKind, n int) {
+func (c *Conn) advance(now time.Time, chunk reinjection, kind chunkKind, n int) {
 	switch kind {
 	case suspected:
 		c.rescuedSome(chunk, n)
+		return
+	case blocking:
+		c.repeated(now, chunk, n)
 		return
 	case again:
 		r := &c.tx.reinject[0]

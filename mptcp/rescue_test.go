@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/subflow/congestion"
 	"github.com/gomptcp/gomptcp/tun/simnet"
 )
@@ -31,7 +30,7 @@ func TestPathGoesSilent(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			const size = 16 << 20
-			cfg := &Config{Congestion: tc.congestion, PathManager: func() pathmgr.Manager { return &parallel{backup: tc.backup} }}
+			cfg := &Config{Congestion: tc.congestion, PathManager: parallelOrBackup(tc.backup)}
 			o := upload(t, setup{paths: 2, shapes: []simnet.Shape{shapeA, shapeB}, client: cfg}, size, func(p *pair, _ *Conn) {
 				p.w.At(p.w.Elapsed()+1900*time.Millisecond, p.links[tc.down].Down)
 			})

@@ -39,6 +39,7 @@ type sub struct {
 	giveUpAt    time.Time             // when the SYN of a join has waited long enough
 	thirdAt     time.Time             // when the third packet of a join is sent again
 	thirds      int
+	penalisedAt time.Time // when its window was made smaller because the peer's was full of its bytes
 	rescued     uint64    // what was placed here up to this offset was sent elsewhere if it had to be
 	aliveAt     time.Time // when it is looked whether the peer is still there
 	aliveProbes int

@@ -5,7 +5,7 @@ package scheduler
 //
 // Rule: of the best tier, the path with the lowest ID, which is the one that was opened first,
 // takes everything and is waited for while it is busy. Another one takes over when that is stale
-// or gone, and gives way again when it works.
+// or gone, and gives way again when it works. Opportunistic reinjections are not made.
 func Backup() Scheduler { return standby{} }
 
 type standby struct{}
@@ -13,6 +13,9 @@ type standby struct{}
 func (standby) Name() string { return "backup" }
 
 func (standby) Pick(req Request, paths []Path, picked []int) []int {
+	if req.Opportunistic {
+		return picked // that would be capacity
+	}
 	tier := bestTier(req, paths)
 	first := -1
 	for i := range paths {

@@ -174,6 +174,10 @@ func TestBackupKeepsToTheFirst(t *testing.T) {
 	stale.Stale = true
 	require.Equal(t, []int{0}, pick(near, stale))
 	require.Equal(t, []int{0}, pick(near))
+	again := Request{Now: start, Size: 1000, Waiting: 1 << 20, Reinjection: true, ReinjectionOf: fastPath(0).ID}
+	require.Equal(t, []int{0}, Backup().Pick(again, []Path{near, fastPath(0)}, nil))
+	again.Opportunistic = true
+	require.Empty(t, Backup().Pick(again, []Path{near, fastPath(0)}, nil), "that would be capacity")
 }
 
 // randomPaths is a connection's subflows in any state, some of it nonsense.

@@ -23,6 +23,9 @@ type Request struct {
 	Reinjection bool
 	// ReinjectionOf is the Path.ID that held the bytes; meaningful with Reinjection.
 	ReinjectionOf uint32
+	// Opportunistic: a Reinjection that is only to open the peer's window sooner, which bytes on a slow
+	// path keep full. Picking none costs no more than that.
+	Opportunistic bool
 	// SendWindow is the number of bytes that the peer's connection-level window still
 	// takes.
 	SendWindow int

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gomptcp/gomptcp/internal/seq"
+	"github.com/gomptcp/gomptcp/subflow/congestion"
 )
 
 const (
@@ -92,4 +93,15 @@ func earliest(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// Penalise makes the congestion window smaller because what is in flight holds up the connection; it
+// reports whether the controller has done so. Loss episodes make it smaller anyway.
+func (s *Sender) Penalise(now time.Time) bool {
+	p, ok := s.cc.(congestion.Penalised)
+	if !ok || s.episode.kind != noEpisode {
+		return false
+	}
+	p.OnPenalty(now)
+	return true
 }

@@ -63,18 +63,20 @@ const (
 
 	// Counters of ours.
 
-	HalfOpenDrop     // half-open connections given up for newer ones
-	JoinHalfOpenDrop // half-open joins given up for newer ones
-	PathMTULowered   // subflows whose path's MTU was lowered by ICMP
-	PathMTUBlackHole // subflows on whose path long segments vanish without a word
-	OutOfWindowIcmps // ICMP ignored, since it quotes nothing that is in flight (RFC 5927; Linux' TcpExt has it too)
-	Resumed          // times that the host was found to have been suspended
-	SubflowLate      // subflows whose acknowledgments were late, so that what waited for them was sent elsewhere
-	RescuedBytes     // bytes sent elsewhere for that
-	SignalRepeat     // REMOVE_ADDR and MP_PRIO sent again, since there was no sign that the peer had got them
-	ListenOverflow   // connections refused since too many wait for Accept
-	SilentAddr       // addresses of ours given up since their path had fallen silent
-	SubflowRenewed   // subflows opened in the place of one that had been silent for long
+	HalfOpenDrop         // half-open connections given up for newer ones
+	JoinHalfOpenDrop     // half-open joins given up for newer ones
+	PathMTULowered       // subflows whose path's MTU was lowered by ICMP
+	PathMTUBlackHole     // subflows on whose path long segments vanish without a word
+	OutOfWindowIcmps     // ICMP ignored, since it quotes nothing that is in flight (RFC 5927; Linux' TcpExt has it too)
+	Resumed              // times that the host was found to have been suspended
+	SubflowLate          // subflows whose acknowledgments were late, so that what waited for them was sent elsewhere
+	RescuedBytes         // bytes sent elsewhere for that
+	SignalRepeat         // REMOVE_ADDR and MP_PRIO sent again, since there was no sign that the peer had got them
+	ListenOverflow       // connections refused since too many wait for Accept
+	SilentAddr           // addresses of ours given up since their path had fallen silent
+	SubflowRenewed       // subflows opened in the place of one that had been silent for long
+	OpportunisticRetrans // chunks sent again on a faster subflow since the peer's window was full
+	SubflowPenalised     // times that the slower one's congestion window was halved for that
 
 	count
 )
@@ -100,6 +102,7 @@ var names = [count]string{
 	HalfOpenDrop: "HalfOpenDrop", JoinHalfOpenDrop: "JoinHalfOpenDrop",
 	PathMTULowered: "PathMTULowered", PathMTUBlackHole: "PathMTUBlackHole", OutOfWindowIcmps: "OutOfWindowIcmps",
 	Resumed: "Resumed", ListenOverflow: "ListenOverflow",
+	OpportunisticRetrans: "OpportunisticRetrans", SubflowPenalised: "SubflowPenalised",
 	SubflowLate: "SubflowLate", RescuedBytes: "RescuedBytes",
 	SilentAddr: "SilentAddr", SubflowRenewed: "SubflowRenewed",
 	SignalRepeat: "SignalRepeat",

@@ -99,5 +99,13 @@ type Coupled interface {
 	CoupledWindow() int
 }
 
+// Penalised is implemented by controllers whose window grows as long as nothing is lost, so that a slow path comes to hold
+// most of the peer's receive window.
+type Penalised interface {
+	// OnPenalty halves the window, and slow start does not go beyond that. It is called outside of loss
+	// episodes.
+	OnPenalty(now time.Time)
+}
+
 // Factory makes the Controller of a new subflow.
 type Factory func() Controller

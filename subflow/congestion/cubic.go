@@ -9,6 +9,8 @@ import (
 const (
 	cubicBeta = 0.7 // what is left of the window after a loss (section 4.6)
 	cubicC    = 0.4 // aggressiveness, segments per second cubed (section 5)
+	// penaltyBeta is what is left of it after a penalty.
+	penaltyBeta = 0.5
 	// cubicAlpha makes the Reno-friendly window grow as fast on average as Reno's would
 	// with cubicBeta (section 4.3).
 	cubicAlpha = 3 * (1 - cubicBeta) / (1 + cubicBeta)
@@ -133,6 +135,18 @@ func (c *cubic) OnLoss(now time.Time, inFlight, lost int) {
 	c.phase = recovering
 	c.prr = prr{flight: inFlight + lost}
 	c.window = c.prr.start(inFlight, c.mss)
+}
+
+// OnPenalty implements Penalised.
+func (c *cubic) OnPenalty(now time.Time) {
+	if c.phase != open {
+		return
+	}
+	c.before = checkpoint{}
+	c.curve.reduce(c.window, penaltyBeta, c.mss)
+	c.curve.kind = afterLoss
+	c.window = c.curve.ssthresh
+	c.lastAck = now
 }
 
 func (c *cubic) OnRTO(now time.Time, _ int) {

@@ -165,6 +165,30 @@ func TestCubicUndo(t *testing.T) {
 	}
 }
 
+// A penalty halves the window, which then grows as after a loss; within a recovery there is none, and no
+// undo takes it back.
+func TestPenalty(t *testing.T) {
+	for _, c := range []Controller{NewCubic(), NewLIA()} {
+		a := newAckClock(c, 50*time.Millisecond)
+		for range 5 {
+			a.round()
+		}
+		w := c.Window()
+		c.(Penalised).OnPenalty(a.now)
+		require.InDelta(t, w/2, c.Window(), simMSS)
+		c.OnUndo(a.now)
+		require.InDelta(t, w/2, c.Window(), simMSS)
+		a.round()
+		require.Less(t, c.Window(), w*3/4, "no slow start")
+		a.ctl.OnLoss(a.now, c.Window()-simMSS, simMSS)
+		w = c.Window()
+		c.(Penalised).OnPenalty(a.now)
+		require.Equal(t, w, c.Window())
+	}
+	_, ok := NewBBR().(Penalised)
+	require.False(t, ok)
+}
+
 // The window grows only while it is used (RFC 9438 section 5.8), and time without use does not
 // count on the curve.
 func TestCubicApplicationLimited(t *testing.T) {
