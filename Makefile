@@ -9,6 +9,7 @@ REPS     ?= 5
 ONLY     ?=
 OUT      ?= comparison.jsonl
 PFX      ?= cmp-
+NICE     ?= 0
 
 # The systems that must build: what `make cross` goes through.
 PLATFORMS = linux/amd64 linux/arm64 linux/386 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64 \
@@ -64,8 +65,8 @@ bench: ## throughput, CPU and allocations against plain netstack, as ratios (TUN
 bench-links: ## goodput over emulated links against the kernel's BBR (root); RIG=DIR has the emulator
 	RIG=$(abspath $(RIG)) $(GO) test -run TestLinks -count=1 -timeout 60m -v ./internal/bench
 
-compare: ## beside the kernel, scenarios A-F, docs/comparison.md (root, RIG=DIR); REPS, ONLY=regexp, OUT=file, PFX
-	$(GO) run ./internal/bench/compare -rig '$(RIG)' -reps $(REPS) -only '$(ONLY)' -out '$(OUT)' -pfx '$(PFX)'
+compare: ## beside the kernel, scenarios A-F, docs/comparison.md (root, RIG=DIR); REPS, ONLY=regexp, OUT=file, PFX, NICE
+	$(GO) run ./internal/bench/compare -rig '$(RIG)' -reps $(REPS) -only '$(ONLY)' -out '$(OUT)' -pfx '$(PFX)' -nice $(NICE)
 
 compare-table: ## the tables of what make compare has measured so far
 	$(GO) run ./internal/bench/compare -table -out '$(OUT)'

@@ -11,6 +11,9 @@
 // measured. The document is written when every variant has been measured five times; until then the
 // tables go to standard output.
 //
+// On a machine that does other things, too, the library suffers more than the kernel, which works in interrupts: give what
+// is measured priority (-nice -15), and look at the load in the document.
+//
 // It needs root, Linux with MPTCP, iproute2, and the rig.
 package main
 
@@ -30,7 +33,7 @@ import (
 type options struct {
 	rig, out, document, prefix string
 	only                       *regexp.Regexp
-	reps                       int
+	reps, nice                 int
 	table                      bool
 }
 
@@ -48,6 +51,7 @@ func compare() error {
 	flag.StringVar(&o.document, "document", "docs/comparison.md", "`file` to write when all is measured")
 	flag.StringVar(&o.prefix, "pfx", "cmp-", "`prefix` of the names of network namespaces")
 	flag.IntVar(&o.reps, "reps", 5, "repetitions")
+	flag.IntVar(&o.nice, "nice", 0, "nice `value` of what is measured, down to -20: on a machine that does other things, too")
 	only := flag.String("only", "", "`regexp` for SCENARIO/VARIANT, such as '^[AB] ' or 'blackhole'")
 	flag.BoolVar(&o.table, "table", false, "measure nothing")
 	flag.Parse()

@@ -103,6 +103,11 @@ func (l *lab) build(ctx context.Context) error {
 			return fmt.Errorf("%v: %w: %s", cmd.Args, err, out)
 		}
 	}
+	// A session has a nice value, too; see asSession. There is none without that feature.
+	nice := fmt.Sprintf("#!/bin/sh\n[ ! -w /proc/self/autogroup ] || echo %[1]d >/proc/self/autogroup\nexec nice -n %[1]d \"$@\"\n", l.nice)
+	if err := os.WriteFile(filepath.Join(l.dir, "nice"), []byte(nice), 0o755); err != nil {
+		return err
+	}
 	// rigrun begins each call with the same seed of the links' chances: repetitions would be the same.
 	for name, program := range map[string]string{"mpbench": "mpbench", "library": "library"} {
 		script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = serve ] || linkem ctl '%s' \"reset * $SEED\" >&2 || exit 1\nexec '%s' \"$@\"\n",
@@ -128,13 +133,13 @@ func (l *lab) do(ctx context.Context, t task) error {
 	if t.library {
 		client = "library"
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(l.dir, "plain", "rigrun"), "-pfx", l.prefix, "-reps", "1", "-only", "^("+strings.Join(names, "|")+")$",
+	cmd := exec.CommandContext(ctx, filepath.Join(l.dir, "nice"), filepath.Join(l.dir, "plain", "rigrun"), "-pfx", l.prefix, "-reps", "1", "-only", "^("+strings.Join(names, "|")+")$",
 		"-out", stored, "-client", client, "-label", t.label, "-cc", t.cc, "-topo", filepath.Join(l.rig, "topo.sh"))
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(l.dir, "first")+":"+filepath.Join(l.dir, "plain")+":"+os.Getenv("PATH"),
 		fmt.Sprint("SEED=", t.rep+1), "MPBENCH_ARGS="+t.args)
 	cmd.Stderr = os.Stderr
 	// When it is interrupted it leaves everything behind.
-	asGroup(cmd)
+	asSession(cmd)
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Run(); err != nil {
 		l.takeDown()
