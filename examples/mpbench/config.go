@@ -32,6 +32,8 @@ addresses that mpbench has behind it. Between two machines with the devices mp0,
 With -uplinks, which is for Linux and root, a client uses the machine's own uplinks
 instead, as mpcat does.
 
+Flags in the environment variable MPBENCH_ARGS come before those of the command line.
+
 Exit status: 0 when all went well, 1 when not, 2 for a wrong command line.
 
 Flags:
