@@ -83,7 +83,7 @@ var backupRows = []row{
 		serves: counts{"MPJoinAckRx": 1, "MPPrioRx": 1, "MPPrioTx": 1}, run: unused(0, opensTo(1, 1), prio(0, true), heeds(0, true)),
 	},
 	{
-		number: 60, name: "backup subflow unused, link failure", paths: 3, host: noManager, kernel: kernelLimits(2, 0),
+		number: 60, name: "backup subflow unused, link failure", paths: 3, resets: true, lone: deadPath, host: noManager, kernel: kernelLimits(2, 0),
 		serves: counts{"MPJoinAckRx": 2, "MPJoinSynBackupRx": 1}, run: failing(func(t testing.TB, s *scene, library *mptcp.Conn) {
 			sent, received := s.carried(t, library, 2)
 			require.Zero(t, sent, "the library leaves it alone")
@@ -92,7 +92,7 @@ var backupRows = []row{
 		}, opens(1), opensBackup(2), reach(counts{"MPJoinAckRx": 2}), mark, cut(0)),
 	},
 	{
-		number: 61, name: "backup flow used, multi links fail", paths: 3, host: noManager, kernel: kernelLimits(2, 0),
+		number: 61, name: "backup flow used, multi links fail", paths: 3, resets: true, lone: deadPath, host: noManager, kernel: kernelLimits(2, 0),
 		serves: counts{"MPJoinAckRx": 2, "MPJoinSynBackupRx": 1}, run: failing(func(t testing.TB, s *scene, library *mptcp.Conn) {
 			sent, received := s.carried(t, library, 2)
 			require.Greater(t, sent, rowBytes(t)/2, "bytes from the library on the backup")
@@ -100,13 +100,13 @@ var backupRows = []row{
 		}, opens(1), opensBackup(2), reach(counts{"MPJoinAckRx": 2}), mark, cut(0, 1)),
 	},
 	{
-		number: 62, name: "multiple flows, signal, link failure", paths: 4, host: byTurns(joins(2)), kernel: kernelSignals(3, 1),
+		number: 62, name: "multiple flows, signal, link failure", paths: 4, resets: true, lone: deadPath, host: byTurns(joins(2)), kernel: kernelSignals(3, 1),
 		serves: counts{"MPJoinAckRx": 3, "EchoAdd": 1},
 		run:    failing(reinjected, carrying(4), reach(counts{"MPJoinAckRx": 3, "EchoAdd": 1}), cut(0)),
 	},
 	{
 		// IPv6 addresses go with their link.
-		number: 62, name: "multiple flows, signal, link down", paths: 4, host: joins(2), kernel: kernelSignals(3, 1), families: []Family{IPv4},
+		number: 62, name: "multiple flows, signal, link down", paths: 4, resets: true, lone: deadPath, host: joins(2), kernel: kernelSignals(3, 1), families: []Family{IPv4},
 		serves: counts{"MPJoinAckRx": 3, "EchoAdd": 1},
 		run: failing(nil, carrying(4), reach(counts{"MPJoinAckRx": 3, "EchoAdd": 1}), func(t testing.TB, s *scene, _ *mptcp.Conn) error {
 			s.Peer.IP(t, "link set path1 down")
@@ -115,7 +115,7 @@ var backupRows = []row{
 	},
 	{
 		// The kernel takes its time to call a subflow stale: such a short transfer may be over before.
-		number: 63, name: "multi flows, signal, bidi, link fail", paths: 4, host: byTurns(noManager), ours: counts{"SubflowStale": some},
+		number: 63, name: "multi flows, signal, bidi, link fail", paths: 4, resets: true, lone: deadPath, host: byTurns(noManager), ours: counts{"SubflowStale": some},
 		dials: counts{"MPJoinSynAckRx": 3, "AddAddr": 1, "SubflowStale": whatever},
 		kernel: func(t testing.TB, l *Lab) {
 			l.limits(t, 3, 1)
@@ -125,6 +125,10 @@ var backupRows = []row{
 		run: failing(reinjected, announcesPath(1, 0), carrying(4), cut(0)),
 	},
 }
+
+// deadPath: the library withdraws the address of a path that has fallen silent, and the RST of its subflow is
+// lost there.
+var deadPath = []string{"MPRstTx"}
 
 // kernelMesh has the kernel take announced addresses, and open subflows from its last path with
 // an endpoint 5.
@@ -150,7 +154,10 @@ func unused(i int, steps ...step) func(testing.TB, *scene) {
 	return func(t testing.TB, s *scene) {
 		library := s.script(t, append(steps, func(t testing.TB, s *scene, c *mptcp.Conn) error { return reach(s.want)(t, s, c) }, mark)...)
 		sent, received := s.carried(t, library, i)
-		require.Zero(t, sent, "bytes from the library")
+		// When all others are silent, as the kernel may be for a moment on a busy machine, a backup does their work.
+		if now := s.ours(); now["SubflowLate"]+now["SubflowStale"] == 0 {
+			require.Zero(t, sent, "bytes from the library")
+		}
 		// What the kernel believes to be lost, as it may on a busy machine, it repeats on an idle subflow.
 		require.Less(t, received-s.repeated(library), rowBytes(t)/100, "bytes from the kernel")
 	}
