@@ -3,6 +3,7 @@ package mptcp
 import (
 	"fmt"
 	"io"
+	"math"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,8 +15,9 @@ import (
 	"github.com/gomptcp/gomptcp/tun/simnet"
 )
 
-// deaf makes a connection leave silent subflows to their retransmission timers, as other stacks do.
-func deaf(c *Conn) (stop func()) {
+// deaf makes a connection leave silent subflows to their retransmission timers, as other stacks do; if it
+// hoards, it does not even send elsewhere what they hold, until they end.
+func deaf(c *Conn, hoards bool) (stop func()) {
 	over, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -30,6 +32,9 @@ func deaf(c *Conn) (stop func()) {
 			c.blindUntil = never
 			for _, s := range c.subs {
 				s.standstill = standstill{at: never}
+				if hoards {
+					s.emptied, s.rescued = true, math.MaxUint64
+				}
 			}
 			c.mu.Unlock()
 		}
@@ -113,7 +118,7 @@ func TestSilentPathIsWithdrawn(t *testing.T) {
 	for path := range 2 {
 		t.Run(fmt.Sprint("path ", path+1), func(t *testing.T) {
 			onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
-				defer deaf(s)()
+				defer deaf(s, false)()
 				d := startDownload(s, c, 30<<20)
 				time.Sleep(2 * time.Second)
 				r.links[0][path].Down()
@@ -143,7 +148,7 @@ func TestReceiverEndsStandstill(t *testing.T) {
 		for _, silence := range []time.Duration{1500 * time.Millisecond, 5 * time.Second, 11 * time.Second} {
 			t.Run(fmt.Sprintf("path %d after %v", path+1, silence), func(t *testing.T) {
 				onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
-					defer deaf(s)()
+					defer deaf(s, false)()
 					d := startDownload(s, c, 30<<20)
 					time.Sleep(4 * time.Second)
 					for _, l := range r.links[0] {
@@ -211,7 +216,7 @@ func TestQuietConversation(t *testing.T) {
 // Where the peer has no room for one more subflow the old one ends first.
 func TestRenewalWithoutRoom(t *testing.T) {
 	onRoutedWith(t, pathmgr.Default, pathmgr.None, Config{MaxSubflows: 2}, nil, func(t *testing.T, r *routed, c, s *Conn) {
-		defer deaf(s)()
+		defer deaf(s, false)()
 		d := startDownload(s, c, 30<<20)
 		time.Sleep(4 * time.Second)
 		for _, l := range r.links[0] {
@@ -229,7 +234,7 @@ func TestRenewalWithoutRoom(t *testing.T) {
 // A path that comes and goes all the time does not have us open one subflow after the other.
 func TestFlappingPath(t *testing.T) {
 	onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
-		defer deaf(s)()
+		defer deaf(s, false)()
 		d := startDownload(s, c, 30<<20)
 		time.Sleep(2 * time.Second)
 		before := r.counts(0, mib.MPJoinSynTx)
@@ -248,7 +253,7 @@ func TestFlappingPath(t *testing.T) {
 // A server cannot open a subflow in place of one that it gives up, so it gives none up.
 func TestServerKeepsItsAddress(t *testing.T) {
 	onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
-		defer deaf(c)()
+		defer deaf(c, false)()
 		d := startDownload(c, s, 20<<20)
 		time.Sleep(2 * time.Second)
 		r.links[0][0].Down()

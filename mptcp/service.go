@@ -242,6 +242,7 @@ func (c *Conn) nextTime(now time.Time) (at time.Time) {
 		u := &c.signals.unheard[i]
 		add(u.ask)
 		add(u.again)
+		add(u.look)
 	}
 	for _, l := range c.locals {
 		add(l.again)

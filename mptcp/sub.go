@@ -296,6 +296,7 @@ func (c *Conn) afterSubDown(err error) {
 		// Those that are being opened do not count: to a peer that is gone there may always be one.
 		c.logf("no subflow is left", nil, slog.Duration("wait", c.host.cfg.BreakTimeout))
 		c.breakAt = c.host.clock.Now().Add(c.host.cfg.BreakTimeout)
+		c.hurryJoins()
 	}
 }
 

@@ -17,6 +17,10 @@ const (
 	unheardWait = time.Second
 	// maxSignalRepeats is how often a signal is sent again.
 	maxSignalRepeats = 3
+	// minRemovalWait and removalRTTs are how long the peer has to act on a REMOVE_ADDR before it is looked whether it
+	// does, minPrioWait and prioRTTs on MP_PRIO: what was under way comes for a while.
+	minRemovalWait, removalRTTs = 300 * time.Millisecond, 4
+	minPrioWait, prioRTTs       = time.Second, 8
 	// maxUnheard bounds the signals that are remembered.
 	maxUnheard = 64
 )
@@ -25,13 +29,16 @@ const (
 // got it: nothing answers them (an ADD_ADDR is echoed), and TCP does not repeat the ACK that carried it.
 // A sign is that the peer echoes the timestamp of that ACK, or of a later segment. Where the subflow
 // ends or goes silent before, or there is none in time, it is sent again; to hear it twice does no
-// harm.
+// harm. On a busy subflow a later segment says little of that one: so it is sent again also when the
+// peer goes on as before.
 type unheardSignal struct {
 	signal
 	sub   *sub
 	stamp uint32
 	ask   time.Time // when the peer is asked for a sign; zero: it was
 	again time.Time // when it is sent again
+	sent  time.Time
+	look  time.Time // when it is looked whether the peer acts on it; zero: it was
 }
 
 // noteSent remembers a signal that has left on s, unless that has no timestamps to tell. c.mu is held.
@@ -44,7 +51,30 @@ func (c *Conn) noteSent(now time.Time, g signal, s *sub) {
 		c.signals.unheard = slices.DeleteFunc(c.signals.unheard, func(u unheardSignal) bool { return supersedes(g, u.signal) })
 	}
 	wait := max(unheardWait, 3*s.Sender().Snapshot().SRTT) << g.repeats
-	c.signals.unheard = append(c.signals.unheard, unheardSignal{signal: g, sub: s, stamp: stamp, ask: now.Add(wait), again: now.Add(2 * wait)})
+	c.signals.unheard = append(c.signals.unheard, unheardSignal{signal: g, sub: s, stamp: stamp, ask: now.Add(wait), again: now.Add(2 * wait), sent: now, look: now.Add(actTime(g, s))})
+}
+
+// actTime is how long the peer has to act on a signal that leaves on s.
+func actTime(g signal, s *sub) time.Duration {
+	rtt := s.Sender().Snapshot().SRTT
+	if _, ok := g.option.(option.Prio); ok {
+		return max(minPrioWait, prioRTTs*rtt) << g.repeats
+	}
+	return max(minRemovalWait, removalRTTs*rtt) << g.repeats
+}
+
+// goesOn reports whether the peer goes on, at the time to look, as if it had not got a signal: what it has sent to an address that we
+// have withdrawn stays away; data comes on a backup though it does elsewhere, or none on what is one no more.
+func (c *Conn) goesOn(u *unheardSignal) bool {
+	o, ok := u.option.(option.Prio)
+	if !ok {
+		return c.awaitsData() && !c.rx.movedAt.After(u.sent)
+	}
+	s := c.byID(u.on)
+	late := u.sent.Add(u.look.Sub(u.sent) / 2)
+	return s != nil && s.LastData().After(late) == o.Backup && slices.ContainsFunc(c.subs, func(o *sub) bool {
+		return o != s && o.isUsable() && !o.isBackup() && o.LastData().After(late)
+	})
 }
 
 // checkUnheard looks for signs that signals have been heard, and queues those again that seem lost. c.mu is held.
@@ -58,9 +88,13 @@ func (c *Conn) checkUnheard(now time.Time) {
 	}
 	var lost []signal
 	c.signals.unheard = slices.DeleteFunc(c.signals.unheard, func(u unheardSignal) bool {
+		echoed := u.sub.HasEchoed(u.stamp)
 		switch {
-		case u.sub.HasEchoed(u.stamp):
+		case !u.look.IsZero() && !now.Before(u.look) && c.goesOn(&u):
+			lost = append(lost, u.signal)
 			return true
+		case echoed:
+			return u.look.IsZero() || !now.Before(u.look)
 		case u.sub.down || u.sub.PeerFinTaken() || u.sub.stale || !now.Before(u.again):
 			lost = append(lost, u.signal)
 			return true
@@ -68,7 +102,14 @@ func (c *Conn) checkUnheard(now time.Time) {
 		return false
 	})
 	for i := range c.signals.unheard {
-		if u := &c.signals.unheard[i]; !u.ask.IsZero() && !now.Before(u.ask) {
+		u := &c.signals.unheard[i]
+		if !now.Before(u.look) {
+			u.look = time.Time{}
+		}
+		switch {
+		case u.sub.HasEchoed(u.stamp):
+			u.ask, u.again = time.Time{}, time.Time{} // only what it does is still of interest
+		case !u.ask.IsZero() && !now.Before(u.ask):
 			u.ask = time.Time{}
 			u.sub.SendProbe(now)
 		}
@@ -83,10 +124,7 @@ func (c *Conn) signalAgain(g signal) {
 	g.repeats++
 	switch o := g.option.(type) {
 	case option.RemoveAddr:
-		ids := slices.DeleteFunc(removalIDs(o), func(id option.AddrID) bool {
-			l := c.byAddrID(id)
-			return l == nil || l.known
-		})
+		ids := slices.DeleteFunc(removalIDs(o), c.isInUse)
 		if len(ids) == 0 {
 			return
 		}
@@ -100,6 +138,17 @@ func (c *Conn) signalAgain(g signal) {
 	}
 	c.count(mib.SignalRepeat)
 	c.logf("signal seems lost, and is sent again", c.byID(g.on), slog.String("option", g.option.String()))
+}
+
+// isInUse reports whether the peer may have learnt an address anew since it was withdrawn: a repetition would
+// remove it again. A join of ours whose SYN has no answer yet, as on a path that is silent, tells it nothing.
+func (c *Conn) isInUse(id option.AddrID) bool {
+	if l := c.byAddrID(id); l == nil || l.announced {
+		return true
+	}
+	return slices.ContainsFunc(c.subs, func(s *sub) bool {
+		return s.LocalID == id && !s.down && !s.withdrawn && s.State() > subflow.SynSent
+	})
 }
 
 // waitsFor reports whether a newer signal waits that says all that g says.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomptcp/gomptcp/internal/mib"
 	"github.com/gomptcp/gomptcp/internal/packet"
 	"github.com/gomptcp/gomptcp/option"
 	"github.com/gomptcp/gomptcp/pathmgr"
@@ -81,6 +82,28 @@ func TestLostRemoveAddrOfAddressThatIsBack(t *testing.T) {
 	})
 }
 
+// A join from a withdrawn address whose SYN stays unanswered, as on a path that is silent, does not tell the peer that
+// the address is in use again: the REMOVE_ADDR still has to get there.
+func TestLostRemoveAddrWhileJoinIsUnanswered(t *testing.T) {
+	signalling(t, 1, func(t *testing.T, r *routed, c, s *Conn, _ netip.Addr) {
+		local := r.prefix(0, 1).Addr()
+		r.links[0][1].Down()
+		require.NoError(t, c.Withdraw(local))
+		time.Sleep(100 * time.Millisecond)
+		joined := async(func() error {
+			_, err := c.AddSubflow(t.Context(), local, netip.AddrPort{}, false)
+			return err
+		})
+		time.Sleep(5 * time.Second)
+		require.Equal(t, 1, r.counts(1, mib.RmAddr))
+		r.links[0][1].Up()
+		require.NoError(t, result(t, joined))
+		time.Sleep(10 * time.Second)
+		require.Len(t, subflows(s), 2)
+		require.Equal(t, 1, r.counts(1, mib.RmAddr))
+	})
+}
+
 // The peer has ended the subflow on which a REMOVE_ADDR leaves: it is sent again at once on another one.
 func TestRemoveAddrCrossesFIN(t *testing.T) {
 	signalling(t, 1, func(t *testing.T, r *routed, c, s *Conn, announced netip.Addr) {
@@ -89,5 +112,84 @@ func TestRemoveAddrCrossesFIN(t *testing.T) {
 		time.Sleep(8 * delay)
 		require.Empty(t, s.Info().RemoteAddrs)
 		require.EqualValues(t, 1, r.hosts[0].Counters()["SignalRepeat"])
+	})
+}
+
+// losing drops the first n segments with an option of a kind that leave a device of the client.
+func (r *routed) losing(n int, what func(*option.Set) bool) {
+	for _, l := range r.links[0] {
+		l.There.Through(tcpOnly(func(t packet.TCP) bool {
+			if n > 0 && what(optionsOf(t)) {
+				n--
+				return false
+			}
+			return true
+		}))
+	}
+}
+
+func prioritises(set *option.Set) bool { _, ok := set.Prio(); return ok }
+
+func removes(set *option.Set) bool { _, ok := set.RemoveAddr(); return ok }
+
+// 8684-3.4.2-01: a REMOVE_ADDR that is lost on a subflow where others follow it is sent again when what the peer
+// has sent to the address stays away.
+func TestLostRemovalOnBusySubflow(t *testing.T) {
+	for lost := range 3 {
+		onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
+			defer deaf(s, true)()
+			r.losing(lost, removes)
+			d := startDownload(s, c, 30<<20)
+			time.Sleep(2 * time.Second)
+			r.links[0][0].Down()
+			time.Sleep(3 * time.Second)
+			require.Equal(t, lost+1, r.counts(0, mib.RmAddrTx))
+			require.Equal(t, 1, r.counts(1, mib.RmAddr))
+			require.NoError(t, result(t, d.err))
+		})
+	}
+}
+
+// 8684-3.3.8-01: MP_PRIO that is lost is sent again while the peer goes on as before: sends on a backup though
+// another subflow works. One that it has got is not.
+func TestLostPriorityOnBusySubflow(t *testing.T) {
+	for lost := range 3 {
+		onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
+			r.losing(lost, prioritises)
+			d := startDownload(s, c, 30<<20)
+			time.Sleep(3 * time.Second)
+			require.NoError(t, c.SetBackup(2, true))
+			time.Sleep(9 * time.Second)
+			require.Equal(t, lost+1, r.counts(0, mib.MPPrioTx))
+			require.Equal(t, 1, r.counts(1, mib.MPPrioRx))
+			require.Contains(t, subflows(s), "10.2.0.1 > 10.1.1.1 0-1 peer's backup")
+			require.NoError(t, result(t, d.err))
+			require.Equal(t, lost+1, r.counts(0, mib.MPPrioTx))
+		})
+	}
+}
+
+// A removal on a busy subflow is not repeated once the address is in use again.
+func TestRemovalOfWhatIsBack(t *testing.T) {
+	onRouted(t, pathmgr.Manual, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
+		local, remote := netip.MustParseAddr("10.1.1.1"), netip.MustParseAddrPort("10.2.0.1:443")
+		_, err := c.AddSubflow(t.Context(), local, remote, false)
+		require.NoError(t, err)
+		d := startDownload(s, c, 30<<20)
+		time.Sleep(2 * time.Second)
+		require.NoError(t, c.Withdraw(local))
+		time.Sleep(100 * time.Millisecond)
+		_, err = c.AddSubflow(t.Context(), local, remote, false)
+		require.NoError(t, err)
+		for range 40 { // the stream stands now and then
+			r.links[0][0].Down()
+			r.links[0][1].Down()
+			time.Sleep(120 * time.Millisecond)
+			r.links[0][0].Up()
+			r.links[0][1].Up()
+			time.Sleep(300 * time.Millisecond)
+		}
+		require.Equal(t, 1, r.counts(0, mib.RmAddrTx)-r.counts(0, mib.SilentAddr))
+		require.NoError(t, result(t, d.err))
 	})
 }

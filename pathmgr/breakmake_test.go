@@ -1,6 +1,7 @@
 package pathmgr
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -115,6 +116,60 @@ func TestInitialAddressOfPeerComesBack(t *testing.T) {
 	c := established(t, Default(), Client, true, "10.0.0.1")
 	c.event(RemoteAddrUp{0, ap("10.9.9.9:443")})
 	c.opens()
+}
+
+// A server's initial address that was withdrawn is the last resort when no subflow is left: at once if nothing
+// else is known, else when that has not helped for a second.
+func TestWithdrawnInitialAddressIsLastResort(t *testing.T) {
+	c := established(t, Default(), Client, false, "10.0.0.1")
+	c.event(RemoteAddrDown{0})
+	c.pass(time.Minute)
+	c.opens()
+	c.lost(1, "10.0.0.1", server)
+	c.pass(firstBeat)
+	c.opens("10.0.0.1 > " + server)
+	id := c.up("10.0.0.1", server)
+	c.pass(time.Minute)
+	c.opens()
+	c.lost(id, "10.0.0.1", server)
+	c.pass(2 * firstBeat)
+	c.opens("10.0.0.1 > " + server)
+
+	c = established(t, Default(), Client, false, "10.0.0.1")
+	c.event(RemoteAddrUp{2, ap("192.0.2.2:443")})
+	c.opens("10.0.0.1 > 192.0.2.2:443")
+	second := c.up("10.0.0.1", "192.0.2.2:443")
+	c.event(RemoteAddrDown{0})
+	c.lost(1, "10.0.0.1", server)
+	c.pass(time.Minute)
+	c.opens()
+	c.lost(second, "10.0.0.1", "192.0.2.2:443")
+	c.pass(2 * firstBeat)
+	c.opens("10.0.0.1 > 192.0.2.2:443")
+	c.pass(lastResortAfter - 2*firstBeat)
+	c.opens("10.0.0.1 > " + server)
+	c.up("10.0.0.1", "192.0.2.2:443")
+	c.failed("10.0.0.1", server)
+	c.pass(time.Hour)
+	c.opens()
+}
+
+// A subflow that takes another one's place is that one's heir, also as regards what is wished for.
+func TestReplacedSubflow(t *testing.T) {
+	c := established(t, Default(), Client, false, "10.0.0.1", "10.1.0.1")
+	c.opens("10.1.0.1 > " + server)
+	id := c.up("10.1.0.1", server)
+	for old, local := range map[uint32]string{1: "10.0.0.1", id: "10.1.0.1"} {
+		fresh := old + 10
+		c.event(SubflowUp{ID: fresh, Local: netip.AddrPortFrom(ip(local), 7), Remote: ap(server), Replaces: old})
+		c.lost(old, local, server)
+		c.pass(time.Hour)
+		c.opens()
+		c.lost(fresh, local, server)
+		c.pass(time.Second)
+		c.opens(local + " > " + server)
+		c.up(local, server)
+	}
 }
 
 // A further port of the initial address, which has ID 0, is another address to join.

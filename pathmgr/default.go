@@ -12,7 +12,8 @@ const DefaultMaxSubflows = 8
 // from 250 ms to 30 s; while no subflow is left, from three times a second on; and at once when its
 // local address comes back. It is not opened again when the peer reset it for good (section 3.6),
 // after an orderly close, and when the first attempt to an announced address failed (section 3.4.1:
-// not before it is announced again).
+// not before it is announced again). A server's initial address that was withdrawn is tried when no
+// subflow is left and, for a second, no other address has helped.
 //
 // On a server it opens nothing: clients sit behind NATs, and open the subflows themselves. It
 // announces the host's addresses, up to 8 of both families, to which the client has no subflow yet

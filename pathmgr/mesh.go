@@ -40,7 +40,11 @@ type mesh struct {
 	// remotes has a server's initial address first, unless the server denied it, then the
 	// announced ones.
 	remotes []remote
-	pairs   []*pair
+	// resort is the initial address once the server has withdrawn it, see lastResort.
+	resort remote
+	// aloneSince is when the last subflow was lost, zero while there is one.
+	aloneSince time.Time
+	pairs      []*pair
 	// others are the subflows that are not of a pair: opened by the peer or the program.
 	others []other
 	// refused are the pairs that the peer does not want (RFC 8684 section 3.6), the oldest first.
@@ -111,7 +115,7 @@ func (m *mesh) note(now time.Time, ev Event) []Action {
 	case RemoteAddrUp:
 		m.remoteUp(now, e.AddrID, unmapPort(e.Addr))
 	case RemoteAddrDown:
-		m.remotes = slices.DeleteFunc(m.remotes, func(r remote) bool { return r.id == e.AddrID })
+		m.remoteDown(e.AddrID)
 	case SubflowUp:
 		m.subflowUp(now, e)
 	case SubflowDown:
@@ -194,6 +198,7 @@ func (m *mesh) remoteUp(now time.Time, id uint8, addr netip.AddrPort) {
 	}
 	if id == 0 && m.role == Client && !m.denied && (addr == m.initial.remote || addr.Addr() != m.initial.remote.Addr()) {
 		// The initial address, which was withdrawn, is back; behind a NAT it has another name.
+		m.resort = remote{}
 		m.remotes = slices.Insert(m.remotes, 0, remote{initial: true, addr: m.initial.remote})
 		m.retryRemote(m.initial.remote)
 		return
@@ -202,6 +207,16 @@ func (m *mesh) remoteUp(now time.Time, id uint8, addr netip.AddrPort) {
 		m.remotes = append(m.remotes, remote{id: id, addr: addr, since: now})
 		m.retryRemote(addr)
 	}
+}
+
+// remoteDown forgets an address that was withdrawn, but for the initial one: that is the last resort.
+func (m *mesh) remoteDown(id uint8) {
+	m.remotes = slices.DeleteFunc(m.remotes, func(r remote) bool {
+		if r.id == id && r.initial {
+			m.resort = r
+		}
+		return r.id == id
+	})
 }
 
 // retryRemote lets attempts to addr that had been given up be made again.
@@ -296,7 +311,7 @@ func (m *mesh) refuse(at endpoints) {
 }
 
 func (m *mesh) isInitial(addr netip.AddrPort) bool {
-	return len(m.remotes) > 0 && m.remotes[0].initial && m.remotes[0].addr == addr
+	return m.resort.initial && m.resort.addr == addr || len(m.remotes) > 0 && m.remotes[0].initial && m.remotes[0].addr == addr
 }
 
 func (m *mesh) find(at endpoints, slot int) *pair {

@@ -15,8 +15,9 @@ func (m *mesh) plan(now time.Time) []Action {
 		return nil
 	}
 	var due []*pair
-	var next time.Time
 	urgent := !m.anyUp()
+	next, undo := m.lastResort(now, urgent)
+	defer undo()
 	for _, w := range m.wishes() {
 		if !m.wanted(w) {
 			continue
@@ -52,6 +53,28 @@ func (m *mesh) plan(now time.Time) []Action {
 		actions = append(actions, WakeAt{At: next})
 	}
 	return actions
+}
+
+// lastResortAfter is how long the other addresses are tried alone when nothing is left.
+const lastResortAfter = time.Second
+
+// lastResort has the server's initial address tried, too, though it was withdrawn, when no subflow is left and no other
+// address has helped: it may work still. at is when that will be the case, if it is not yet; undo ends it.
+func (m *mesh) lastResort(now time.Time, urgent bool) (at time.Time, undo func()) {
+	switch {
+	case !urgent:
+		m.aloneSince = time.Time{}
+	case m.aloneSince.IsZero():
+		m.aloneSince = now
+	}
+	if !urgent || !m.resort.initial {
+		return at, func() {}
+	}
+	if at = m.aloneSince.Add(lastResortAfter); len(m.remotes) > 0 && now.Before(at) {
+		return at, func() {}
+	}
+	m.remotes = slices.Insert(m.remotes, 0, m.resort)
+	return time.Time{}, func() { m.remotes = slices.Delete(m.remotes, 0, 1) }
 }
 
 // anyUp reports whether a subflow is left.
