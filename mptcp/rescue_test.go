@@ -31,9 +31,14 @@ func TestPathGoesSilent(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			const size = 16 << 20
 			cfg := &Config{Congestion: tc.congestion, PathManager: parallelOrBackup(tc.backup)}
-			o := upload(t, setup{paths: 2, shapes: []simnet.Shape{shapeA, shapeB}, client: cfg}, size, func(p *pair, _ *Conn) {
-				p.w.At(p.w.Elapsed()+1900*time.Millisecond, p.links[tc.down].Down)
+			var before SubflowInfo
+			o := upload(t, setup{paths: 2, shapes: []simnet.Shape{shapeA, shapeB}, client: cfg}, size, func(p *pair, c *Conn) {
+				p.w.At(p.w.Elapsed()+1900*time.Millisecond, func() {
+					before = c.Info().Subflows[tc.down]
+					p.links[tc.down].Down()
+				})
 			})
+			require.Less(t, o.client.Subflows[tc.down].Retransmits-before.Retransmits, uint64(50), "a dead path is not filled")
 			require.Less(t, o.gaps.longest(1850*time.Millisecond), tc.stall)
 			require.EqualValues(t, 1, o.counters["SubflowStale"])
 			require.Less(t, o.client.BytesReinjected, uint64(600_000), "a window of the path that died")

@@ -202,12 +202,13 @@ func (b *bbr) OnLoss(_ time.Time, inFlight, _ int) {
 	b.window = max(inFlight+b.mss, b.minWindow())
 }
 
-func (b *bbr) OnRTO(_ time.Time, inFlight int) {
+// OnRTO leaves a window for a few segments: all that was in flight is lost, and the path may be dead.
+func (b *bbr) OnRTO(_ time.Time, _ int) {
 	b.saveWindow()
 	b.recovery.state = bbrRegrowing
 	b.phases.refill()
 	b.model.startRound()
-	b.window = max(inFlight+b.mss, b.minWindow())
+	b.window = b.minWindow()
 }
 
 func (b *bbr) OnRecovered(time.Time) {

@@ -82,7 +82,8 @@ type Controller interface {
 	OnRecovered(now time.Time)
 	// OnUndo is called when the episode turned out to be spurious (reordering).
 	OnUndo(now time.Time)
-	// OnRTO is called when the retransmission timer fired.
+	// OnRTO is called when the retransmission timer fired; inFlight is what was in flight, all of which is
+	// deemed lost.
 	OnRTO(now time.Time, inFlight int)
 	// OnMSS is called when the payload size of a full segment changes.
 	OnMSS(mss int)
