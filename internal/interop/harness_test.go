@@ -106,6 +106,12 @@ func TestHarnessBlackHole(t *testing.T) {
 				l := newKernelLab(t, f)
 				client, server := l.connect(t, true)
 				up, down := &Flow{Bytes: Bytes(t)}, &Flow{Bytes: Bytes(t)}
+				for _, flow := range []*Flow{up, down} {
+					flow.HoldAt = flow.Bytes / 10
+					flow.Hold = func() { // a small transfer might be over before
+						assertEventually(func() bool { return l.server.Counters(t)["MPJoinAckRx"] == 1 }, moment)
+					}
+				}
 				down.PauseAt = down.Bytes / 3
 				down.Pause = func() { l.gates[i].Cut(f.Library[i]) }
 				start := time.Now()
