@@ -52,9 +52,10 @@ type Conn struct {
 	tx tx
 	rx rx
 
-	signals signals
-	locals  []*localAddr // by ID
-	remotes []remoteAddr // that the peer has announced, at most Config.MaxAnnounced
+	signals  signals
+	steering steering
+	locals   []*localAddr // by ID
+	remotes  []remoteAddr // that the peer has announced, at most Config.MaxAnnounced
 
 	fastClose fastClose
 	// singlePath: a fallback to plain TCP is under way, no subflow may be added.
@@ -149,6 +150,7 @@ func newConn(h *Host, role pathmgr.Role, key option.Key) *Conn {
 	c.tx.buf, c.tx.next, c.tx.edge = h.blocks.New(first), first, first
 	c.tx.cond.L, c.rx.cond.L, c.idle.L, c.events.cond.L = &c.mu, &c.mu, &c.mu, &c.mu
 	c.sched, c.pm = h.cfg.Scheduler(), h.cfg.PathManager()
+	c.steers(h.cfg.Intent)
 	return c
 }
 

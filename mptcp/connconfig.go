@@ -32,7 +32,9 @@ func (c *Conn) configure(cfg *ConnConfig) {
 	if cfg == nil {
 		return
 	}
+	intent := c.host.cfg.Intent
 	if cfg.Intent != Balanced {
+		intent = cfg.Intent
 		c.sched, c.pm = cfg.Intent.Scheduler()(), cfg.Intent.PathManager()()
 	}
 	if cfg.PathManager != nil {
@@ -41,6 +43,7 @@ func (c *Conn) configure(cfg *ConnConfig) {
 	if cfg.Scheduler != nil {
 		c.sched = cfg.Scheduler()
 	}
+	c.steers(intent)
 }
 
 // watchPolicy has the path manager told when its policy changes, if it wants that. c.mu is held.

@@ -84,7 +84,7 @@
 //	DATA_FIN, closing              section 3.3.3      state.go, service.go
 //	MP_FASTCLOSE, MP_TCPRST        section 3.5, 3.6   fastclose.go, subflow/resets.go
 //	ADD_ADDR, REMOVE_ADDR          section 3.4        addrs.go, remoteaddrs.go, signals.go, mute.go
-//	MP_PRIO                        section 3.3.8      manage.go, remoteaddrs.go
+//	MP_PRIO                        section 3.3.8      manage.go, remoteaddrs.go, steer.go
 //
 // # Limitations
 //

@@ -65,6 +65,9 @@ type SubflowInfo struct {
 	// Backup: either side asked for use only when nothing else works. LocalBackup: we did, with
 	// flag B of MP_JOIN or with MP_PRIO; RemoteBackup: the peer did.
 	Backup, LocalBackup, RemoteBackup bool
+	// Rests: the peer was asked in the same way to leave it alone, for as long as it sends little; what we
+	// send uses it. See Config.NoSteering.
+	Rests bool
 	// State is "connecting", "established", "stale", "closing" or "closed".
 	State string
 	// Reason says why a closed subflow ended; empty for an orderly close.
@@ -135,7 +138,7 @@ func (c *Conn) received(end seq.DSN) uint64 {
 func (s *sub) info() SubflowInfo {
 	i := SubflowInfo{
 		ID: s.ID, Local: s.Local, Remote: s.Remote, Device: s.link.Name(), LocalID: uint8(s.LocalID), RemoteID: uint8(s.RemoteID),
-		Backup: s.isBackup(), LocalBackup: s.LocalBackup, RemoteBackup: s.RemoteBackup,
+		Backup: s.isBackup(), LocalBackup: s.standsBy(), RemoteBackup: s.RemoteBackup, Rests: s.steered.rests,
 		State: s.State().String(), BytesReceived: s.BytesReceived(),
 	}
 	if s.stale {

@@ -12,7 +12,8 @@ import (
 // (URLSessionConfiguration.MultipathServiceType in Apple's documentation). Either is replaced by
 // one that is given beside it.
 //
-// The peer decides about what it sends; it is told which paths are backups (flag B of MP_JOIN, MP_PRIO).
+// The peer decides about what it sends. It is told which paths are backups, and with Balanced and Interactive also
+// which suit the moment: see Config.NoSteering.
 type Intent uint8
 
 const (
@@ -27,11 +28,12 @@ const (
 	// Interactive is for small things that somebody waits for ("attempts to use the lowest-latency interface"):
 	// requests, messages and the ends of transfers go on all paths at once, the copy that comes first
 	// counts, and the rest goes where it arrives first. scheduler.RedundantTail and pathmgr.Default. Small
-	// data costs as many times its bytes as there are paths.
+	// data costs as many times its bytes as there are paths. For the answers the peer is steered to the path that
+	// loses nothing, even if that is somewhat farther.
 	Interactive
 	// Aggregate is for bulk data ("aggregates the capacities of other Multipath options in an attempt to
-	// increase throughput and minimize latency"): both ends use all paths from the beginning.
-	// scheduler.Earliest and pathmgr.Default.
+	// increase throughput and minimize latency"): both ends use all paths from the beginning, for the peer is not
+	// steered. scheduler.Earliest and pathmgr.Default.
 	Aggregate
 
 	intents // how many there are

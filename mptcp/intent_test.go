@@ -1,7 +1,6 @@
 package mptcp
 
 import (
-	"io"
 	"testing"
 	"time"
 
@@ -67,18 +66,6 @@ func TestIntentNames(t *testing.T) {
 	require.ErrorContains(t, err, "ConnConfig.Intent is 99")
 }
 
-// send has n bytes written to one end and read at the other.
-func send(t *testing.T, from, to *Conn, n int) {
-	t.Helper()
-	got := async(func() error {
-		_, err := io.ReadFull(to, make([]byte, n))
-		return err
-	})
-	_, err := from.Write(make([]byte, n))
-	require.NoError(t, err)
-	require.NoError(t, result(t, got))
-}
-
 // sentOn is what has left on each subflow, in the order of opening.
 func sentOn(c *Conn) (bytes []uint64) {
 	for _, s := range c.Info().Subflows {
@@ -108,12 +95,12 @@ func TestHandover(t *testing.T) {
 			require.Equal(t, i > 0, info.LocalBackup, "the peer is asked, too")
 		}
 		for _, ends := range [][2]*Conn{{c, s}, {s, c}} {
-			up := rise(ends[0], func() { send(t, ends[0], ends[1], 1<<20) })
+			up := rise(ends[0], func() { sendAll(t, ends[0], ends[1], 1<<20) })
 			require.Equal(t, []uint64{1 << 20, 0, 0, 0}, up)
 		}
 		first.Down()
 		began := time.Now()
-		up := rise(c, func() { send(t, c, s, 1<<20) })
+		up := rise(c, func() { sendAll(t, c, s, 1<<20) })
 		require.NotZero(t, up[1]+up[3])
 		require.Less(t, time.Since(began), 3*time.Second)
 		require.NotZero(t, second.There.Stats().ArrivedBytes)
@@ -124,14 +111,14 @@ func TestHandover(t *testing.T) {
 // Interactive: small things, and the ends of large ones, go on all paths.
 func TestInteractive(t *testing.T) {
 	onRoutedWith(t, pathmgr.DefaultWithLimit(2), nil, Config{Intent: Interactive}, nil, func(t *testing.T, r *routed, c, s *Conn) {
-		require.Equal(t, []uint64{1000, 1000}, rise(c, func() { send(t, c, s, 1000) }))
-		up := rise(c, func() { send(t, c, s, 1<<20) })
+		require.Equal(t, []uint64{1000, 1000}, rise(c, func() { sendAll(t, c, s, 1000) }))
+		up := rise(c, func() { sendAll(t, c, s, 1<<20) })
 		require.Greater(t, up[0]+up[1], uint64(1<<20))
 		require.Less(t, up[0]+up[1], uint64(1<<20+1<<18), "only the end of it goes twice")
 		// So a path that loses everything delays nothing, and the answers come as they are sent.
 		r.links[0][0].Down()
 		began := time.Now()
-		send(t, c, s, 1000)
+		sendAll(t, c, s, 1000)
 		require.Less(t, time.Since(began), 25*time.Millisecond)
 		r.links[0][0].Up()
 	})
@@ -142,7 +129,7 @@ func TestAggregate(t *testing.T) {
 	onRoutedWith(t, nil, nil, Config{Intent: Aggregate}, nil, func(t *testing.T, _ *routed, c, s *Conn) {
 		for _, ends := range [][2]*Conn{{c, s}, {s, c}} {
 			began := time.Now()
-			send(t, ends[0], ends[1], 8<<20)
+			sendAll(t, ends[0], ends[1], 8<<20)
 			rate := 8 * float64(8<<20) / time.Since(began).Seconds() / 1e6
 			require.Greater(t, rate, 14.0)
 		}

@@ -49,7 +49,7 @@ func (c *Conn) addSubflow(ctx context.Context, local netip.Addr, remote netip.Ad
 			return 0, ErrNoDevice
 		}
 	}
-	s, err := c.trySubflow(pathmgr.Open{Local: local, Remote: remote, Backup: backup}, nil)
+	s, err := c.trySubflow(pathmgr.Open{Local: local, Remote: remote, Backup: backup}, nil, steered{byHand: true})
 	if err != nil {
 		return 0, err
 	}
@@ -103,7 +103,7 @@ func (c *Conn) setBackup(id uint32, backup bool) error {
 	if s == nil {
 		return noSubflow(id)
 	}
-	s.LocalBackup = backup
+	s.LocalBackup, s.steered = backup, steered{byHand: true}
 	c.signal(signal{option: option.Prio{Backup: backup}, on: id, bound: true})
 	return nil
 }

@@ -94,7 +94,7 @@ func (c *Conn) noteRefused(a pathmgr.Action, err error) {
 
 // openSubflow sends the SYN of a join. c.mu is not held.
 func (c *Conn) openSubflow(a pathmgr.Open) {
-	_, err := c.trySubflow(a, nil)
+	_, err := c.trySubflow(a, nil, steered{byHand: a.Backup})
 	if err == nil {
 		return
 	}
@@ -107,7 +107,7 @@ func (c *Conn) openSubflow(a pathmgr.Open) {
 
 // trySubflow sends the SYN of a join and returns the subflow, which may yet fail. If old is not nil it is to
 // take the place of that. c.mu is not held.
-func (c *Conn) trySubflow(a pathmgr.Open, old *sub) (*sub, error) {
+func (c *Conn) trySubflow(a pathmgr.Open, old *sub, st steered) (*sub, error) {
 	link := c.host.stack.LinkFor(a.Local)
 	if link == nil {
 		return nil, ErrNoDevice
@@ -122,8 +122,9 @@ func (c *Conn) trySubflow(a pathmgr.Open, old *sub) (*sub, error) {
 		ep.Close()
 		return nil, err
 	}
-	s := c.newSub(subflow.Join, subflow.Opener, flowKey{ep.LocalAddr(), a.Remote}, link, a.Backup)
-	s.ep, s.instead = ep, insteadOf(old)
+	st.rests = !st.byHand && old == nil && c.restsAtFirst()
+	s := c.newSub(subflow.Join, subflow.Opener, flowKey{ep.LocalAddr(), a.Remote}, link, a.Backup || st.rests)
+	s.ep, s.instead, s.steered = ep, insteadOf(old), st
 	c.host.addFlow(s)
 	now := c.host.clock.Now()
 	c.startKnocking(now, s)

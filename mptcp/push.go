@@ -39,6 +39,7 @@ func (c *Conn) push(now time.Time) bool {
 		}
 		placed = true
 		c.advance(now, chunk, kind, n)
+		c.steering.demand.ask(now)
 		if c.tx.wide.sent(now, c.tx.next) {
 			c.shared.WideDSN = true
 		}
@@ -104,7 +105,7 @@ func (c *Conn) snapshotPaths(now time.Time) bool {
 		}
 		st := s.Sender().Snapshot()
 		p := scheduler.Path{
-			ID: s.ID, Local: s.Local, Remote: s.Remote, Backup: s.RemoteBackup, LocalBackup: s.LocalBackup, Stale: s.stale || s.suspect || s.isDoubted(),
+			ID: s.ID, Local: s.Local, Remote: s.Remote, Backup: s.RemoteBackup, LocalBackup: s.standsBy(), Stale: s.stale || s.suspect || s.isDoubted(),
 			SRTT: st.SRTT, RTTVar: st.RTTVar, MinRTT: st.MinRTT, Cwnd: st.Cwnd, InFlight: st.InFlight, Unsent: st.Unsent,
 			Room: s.Sender().Room(), DeliveryRate: st.DeliveryRate, PacingRate: st.PacingRate, MSS: s.MSS(),
 			Sent: st.BytesSent, Lost: st.Lost, Retransmits: st.Retransmits, LossRatio: s.Sender().LossRatio(now),

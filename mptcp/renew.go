@@ -45,8 +45,8 @@ func (c *Conn) answersLate(now time.Time, s *sub, silent time.Duration, byData b
 
 // renew opens the subflow that takes the place of s. c.mu is not held.
 func (c *Conn) renew(s *sub) {
-	open := pathmgr.Open{Local: s.Local.Addr(), Remote: s.Remote, Backup: s.LocalBackup}
-	_, err := c.trySubflow(open, s)
+	open := pathmgr.Open{Local: s.Local.Addr(), Remote: s.Remote, Backup: s.standsBy()}
+	_, err := c.trySubflow(open, s, steered{byHand: s.steered.byHand})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -75,7 +75,7 @@ func (c *Conn) makeRoom(old *sub) {
 	if old.down {
 		return
 	}
-	open := pathmgr.Open{Local: old.Local.Addr(), Remote: old.Remote, Backup: old.LocalBackup}
+	open := pathmgr.Open{Local: old.Local.Addr(), Remote: old.Remote, Backup: old.standsBy()}
 	c.endRenewed(old)
 	c.act(func() { c.openSubflow(open) })
 }

@@ -59,6 +59,7 @@ func (c *Conn) service(now time.Time) {
 	c.watchMute(now)
 	c.knock(now)
 	c.repeatAnnouncements(now)
+	c.steer(now)
 	c.checkUnheard(now)
 	c.sendSignals(now)
 	c.probeLiveness(now)
@@ -238,6 +239,7 @@ func (c *Conn) nextTime(now time.Time) (at time.Time) {
 	add(c.tx.window.at)
 	add(c.tx.dataAck.at)
 	add(c.signals.at)
+	add(c.steering.at)
 	for i := range c.signals.unheard {
 		u := &c.signals.unheard[i]
 		add(u.ask)

@@ -61,6 +61,7 @@ type sub struct {
 	renewing    bool          // another one is opened that takes its place
 	instead     replacement   // whose place it takes
 	knocking    knocking      // its SYN is sent more often than by TCP's timer
+	steered     steered       // is the peer to send here?
 }
 
 // newSub makes a subflow of c; its local address has an ID, or there is room for one more.
@@ -358,7 +359,10 @@ func (s *sub) talks() bool {
 }
 
 // isBackup reports whether either end wishes that s is used only when nothing else works.
-func (s *sub) isBackup() bool { return s.LocalBackup || s.RemoteBackup }
+func (s *sub) isBackup() bool { return s.standsBy() || s.RemoteBackup }
+
+// standsBy reports whether we wish that: not only to steer the peer.
+func (s *sub) standsBy() bool { return s.LocalBackup && !s.steered.rests }
 
 // isUsable reports whether s carries data.
 func (s *sub) isUsable() bool { return !s.down && s.Usable() }

@@ -20,12 +20,20 @@ const DefaultMaxSubflows = 8
 // and which are WorthAnnouncing.
 //
 // On both it withdraws an address that goes away; a server announces it again when it comes back.
-func Default() Manager { return newMesh("default", DefaultMaxSubflows) }
+//
+// Priorities it leaves to the connection: see Steerable.
+func Default() Manager { return newDefault(DefaultMaxSubflows) }
 
 // DefaultWithLimit returns a Factory of the default manager with another limit on the number
 // of subflows; a limit below 1 counts as 1.
 func DefaultWithLimit(maxSubflows int) Factory {
-	return func() Manager { return newMesh("default", max(maxSubflows, 1)) }
+	return func() Manager { return newDefault(max(maxSubflows, 1)) }
+}
+
+func newDefault(limit int) Manager {
+	m := newMesh("default", limit)
+	m.steerable = true
+	return m
 }
 
 // newMesh returns a mesh that does what Default says.

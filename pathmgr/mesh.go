@@ -30,6 +30,8 @@ type mesh struct {
 	// headStart is how long a client has to join from an address that it announces before we, its
 	// server, open a subflow to it.
 	headStart time.Duration
+	// steerable: it does not care which subflows are backups.
+	steerable bool
 
 	active  bool // there was Established
 	role    Role
@@ -97,6 +99,9 @@ type other struct {
 }
 
 func (m *mesh) Name() string { return m.name }
+
+// Steerable implements Steerable.
+func (m *mesh) Steerable() bool { return m.steerable }
 
 func (m *mesh) Handle(now time.Time, ev Event) []Action {
 	do := m.note(now, ev)

@@ -192,5 +192,13 @@ type Watcher interface {
 	Watch(poke func()) (stop func())
 }
 
+// Steerable is a Manager that has no wishes of its own as to which of its subflows are backups. If Steerable
+// returns true, the connection may tell the peer what suits the moment (see Config.NoSteering of package mptcp);
+// SetBackup and Open.Backup still have the last word.
+type Steerable interface {
+	Manager
+	Steerable() bool
+}
+
 // Factory makes the Manager of a new connection.
 type Factory func() Manager

@@ -27,7 +27,7 @@ func (earliest) Pick(req Request, paths []Path, picked []int) []int {
 		if !open(req, &paths[i], tier) {
 			continue
 		}
-		if t := arrival(req, &paths[i]); best < 0 || t < at {
+		if t := arrival(req, &paths[i]); best < 0 || t < at-preference(req, at) {
 			best, at = i, t
 		}
 	}
@@ -113,12 +113,25 @@ func lossCost(req Request, p *Path) float64 {
 	switch {
 	case p.LossRatio == 0:
 		return 0
-	case req.Waiting+req.Unacked > messageBytes:
+	case !isMessage(req):
 		return min(p.LossRatio, 0.5) * p.SRTT.Seconds()
 	}
 	segments := float64(p.InFlight+p.Unsent)/float64(max(p.MSS, 1)) + 1
 	return min(p.LossRatio*segments, 1) * (2*p.SRTT + ackDelay).Seconds()
 }
 
-// messageBytes is what Earliest takes for a message, if nothing else is under way.
+// messageBytes is what Earliest takes for a message.
 const messageBytes = 64 << 10
+
+// isMessage reports whether so little waits and is under way that the chunk is part of a message.
+func isMessage(req Request) bool { return req.Waiting+req.Unacked <= messageBytes }
+
+// preference is by how many seconds a path has to be better than one that was opened before it, and takes t seconds. A message
+// stays where the ones before it went, and where Linux answers it: what is lost there, its answer too, then
+// shows as a missing ACK. A sixteenth is less than measurement can tell.
+func preference(req Request, t float64) float64 {
+	if isMessage(req) {
+		return t / 16
+	}
+	return 0
+}

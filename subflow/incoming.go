@@ -119,6 +119,7 @@ func (f *Subflow) segmentIn(now time.Time, p *tun.Packet, t packet.TCP, set *opt
 	if len(payload) == 0 && !fin && !f.finSent && f.endpointUp && at == f.rcvNxt {
 		return false // a pure ACK; it has been told to the sender
 	}
+	f.arrivals.seen(now, at, f.top, len(payload), f.sender.SRTT())
 	f.noteArrived(at, len(payload), fin)
 	if len(payload) == 0 && !fin && f.rcvNxt.Less(at) {
 		// An ACK that has overtaken data or the peer's FIN. The endpoint, once it is closed, would take
@@ -339,8 +340,12 @@ func (f *Subflow) ackIn(now time.Time, t packet.TCP, set *option.Set, n int) {
 	if f.room != f.dataRoom() {
 		f.updateMSS()
 	}
-	if res := f.sender.OnAck(now, &f.ack); res.Delivered > 0 {
+	res := f.sender.OnAck(now, &f.ack)
+	if res.Delivered > 0 {
 		f.delivered(now, res.Longest)
+	}
+	if res.TailLost {
+		f.arrivals.missed(now)
 	}
 	if f.Shared.Mode == Plain {
 		f.Owner.OnDataAck(now, f, f.ackedDSN(), f.ack.Window)

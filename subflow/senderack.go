@@ -40,6 +40,9 @@ type AckResult struct {
 	Delivered, Acked, Lost int
 	// Longest is the longest wire segment of what was delivered.
 	Longest int
+	// TailLost: a tail loss probe has shown that a segment was lost for which nothing else would have told, or
+	// its ACK.
+	TailLost bool
 	// WindowChanged: the right edge of the peer's window moved.
 	WindowChanged bool
 }
@@ -67,6 +70,7 @@ type ackWork struct {
 	// earlyEnd is the end of a record whose ACK came too soon after a retransmission to be
 	// for that, dsackEnd that of the run of a DSACK; 0 if there is none.
 	earlyEnd, dsackEnd uint64
+	tailLost           bool
 }
 
 // TooOld reports whether an acknowledgment lies so far back that no honest segment which is still
@@ -98,7 +102,7 @@ func (s *Sender) OnAck(now time.Time, a *Ack) AckResult {
 	s.recoverWithoutSACK(w)
 	s.reactToProbe(w)
 
-	res := AckResult{Delivered: w.delivered, Longest: w.longest, Acked: int(s.una - w.priorUna), Lost: s.lostSinceSample}
+	res := AckResult{Delivered: w.delivered, Longest: w.longest, Acked: int(s.una - w.priorUna), Lost: s.lostSinceSample, TailLost: w.tailLost}
 	s.tellController(w)
 	if current {
 		res.WindowChanged = s.updateWindow(now, max(a.Window, 0))

@@ -30,9 +30,8 @@ type SenderCounters struct {
 	// DSACKs counts reports of duplicates at the peer, SpuriousRecoveries loss episodes
 	// that were taken back.
 	DSACKs, SpuriousRecoveries uint64
-	// TLPs counts tail loss probes, UnneededTLPs those that sent again what the peer had: its ACK
-	// was late or lost. RTOs counts retransmission timeouts.
-	TLPs, UnneededTLPs, RTOs uint64
+	// TLPs counts tail loss probes, RTOs retransmission timeouts.
+	TLPs, RTOs uint64
 }
 
 // CoupledWindow is the congestion window as the controllers of other subflows count it (RFC
@@ -43,6 +42,10 @@ func (s *Sender) CoupledWindow() int {
 	}
 	return s.cc.Window()
 }
+
+// SRTT is the smoothed round-trip time, MinRTT the smallest of the last 10 to 20 s; 0 if not measured.
+func (s *Sender) SRTT() time.Duration   { return s.rtt.srtt }
+func (s *Sender) MinRTT() time.Duration { return s.rtt.minRTT() }
 
 // Snapshot returns the present state.
 func (s *Sender) Snapshot() SenderStats {

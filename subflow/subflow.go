@@ -84,6 +84,7 @@ type Subflow struct {
 	finAcked    bool // the peer has acknowledged our FIN
 	fin         finTimer
 	bytesIn     uint64
+	arrivals    arrivals
 	lastIn      time.Time // of the newest segment from the peer
 	lastData    time.Time // of the newest one with data
 	edge        seq.SSN   // right edge of the window that the endpoint below offers

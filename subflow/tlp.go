@@ -115,9 +115,8 @@ func (s *Sender) endProbe(w *ackWork) bool {
 	case t.end == 0 || s.una < t.end:
 		return false
 	case !t.again, w.dsackEnd == t.end, w.earlyEnd == t.end:
-		if t.again {
-			s.stats.UnneededTLPs++
-		}
+		// An ACK that was only late would have come before the one that tells of the probe.
+		w.tailLost = t.again && s.una > w.priorUna
 		if t.again && s.board.inFlight == 0 {
 			t.ackDelay = maxAckDelay // the peer had the data and was only slow to say so
 		}
@@ -125,6 +124,7 @@ func (s *Sender) endProbe(w *ackWork) bool {
 		return false
 	case s.una > t.end:
 		t.end = 0
+		w.tailLost = true
 		return s.episode.kind == noEpisode
 	}
 	return false
