@@ -78,9 +78,7 @@ func (c *Conn) OnMapped(now time.Time, f *subflow.Subflow, dsn seq.DSN, n int) {
 	if c.phase == fastClosing {
 		return // no data is accepted any more (RFC 8684 section 3.5)
 	}
-	if c.steering.demand.arrive(now, n, c.shared.SndUna == c.tx.next) {
-		f.SuspectLoss(now)
-	}
+	c.noteAnswer(now, f, n)
 	end := dsn.Add(n)
 	if dsn.Less(c.shared.RcvNxt) || c.rx.got.Len() > 0 {
 		c.noteCopies(f, dsn, end)

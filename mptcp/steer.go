@@ -31,6 +31,7 @@ const (
 type steering struct {
 	on     bool
 	demand demand
+	usual  uint32        // ID of the subflow on which the newest answer came that was not late
 	at     time.Time     // when to look again, zero if nothing is waited for
 	paths  []steeredPath // scratch
 	subs   []*sub
@@ -142,6 +143,19 @@ func (c *Conn) apply(now time.Time, s *sub, p *steeredPath) {
 	t.rests, t.settled, t.reminders = p.rests, true, 0
 	s.LocalBackup = p.rests
 	c.tellPriority(now, s)
+}
+
+// noteAnswer notes n bytes of the peer's stream. What is late was probably lost where answers usually come: a
+// peer that knows more than Linux sends it again elsewhere.
+func (c *Conn) noteAnswer(now time.Time, f *subflow.Subflow, n int) {
+	st := &c.steering
+	if !st.demand.arrive(now, n, c.shared.SndUna == c.tx.next) {
+		st.usual = f.ID
+		return
+	}
+	if s := c.byID(st.usual); s != nil {
+		s.SuspectLoss(now)
+	}
 }
 
 // tellPriority sends MP_PRIO.
