@@ -20,11 +20,11 @@ const (
 	// steerPause is how long a subflow is left as it is before it rests again, and for how long bulk data is
 	// thought to go on when it pauses.
 	steerPause = time.Second
+	// maxReminders is how often the peer is told again what it seems not to know: the option is not repeated when it is
+	// lost, and a sign that later segments have come is none of it.
+	maxReminders = 3
 	// farOff is a round trip than which few are twice as long.
 	farOff = 50 * time.Millisecond
-	// maxReminders is how often the peer is told again that a path rests, when it goes on to send there: the
-	// option may have been lost, or be disregarded.
-	maxReminders = 3
 )
 
 // steering is what a connection that steers its peer remembers.
@@ -46,7 +46,7 @@ type steered struct {
 	// settled: it was decided at least once whether it rests. Before, one that we opened rests by its SYN.
 	settled bool
 	told    time.Time // when the peer was last told
-	// Since then: what had come, and how many reminders were sent.
+	// Since then: what had come on the subflow, and how many reminders were sent.
 	received  uint64
 	reminders int
 }
@@ -78,10 +78,11 @@ func (c *Conn) restsAtFirst() bool {
 // steer looks which paths shall rest, and tells the peer what has changed. c.mu is held.
 func (c *Conn) steer(now time.Time) {
 	st := &c.steering
+	st.at = time.Time{}
 	if !st.on || c.phase != open || c.shared.Mode != subflow.MPTCP {
 		return
 	}
-	st.paths, st.subs, st.at = st.paths[:0], st.subs[:0], time.Time{}
+	st.paths, st.subs = st.paths[:0], st.subs[:0]
 	for _, s := range c.subs {
 		if !s.isUsable() || s.steered.byHand || s.RemoteBackup {
 			continue
@@ -89,7 +90,7 @@ func (c *Conn) steer(now time.Time) {
 		snd := s.Sender()
 		st.subs = append(st.subs, s)
 		st.paths = append(st.paths, steeredPath{
-			rtt: snd.MinRTT(), losses: s.ArrivalLosses(now), // our own queue does not delay the peer
+			rtt: snd.MinRTT(), srtt: snd.SRTT(), losses: s.ArrivalLosses(now), // our own queue does not delay the peer
 			silent: s.stale || snd.Backoffs() > 0, rests: s.steered.rests, settled: s.steered.settled,
 		})
 	}
@@ -145,6 +146,30 @@ func (c *Conn) apply(now time.Time, s *sub, p *steeredPath) {
 	c.tellPriority(now, s)
 }
 
+// tellPriority sends MP_PRIO.
+func (c *Conn) tellPriority(now time.Time, s *sub) {
+	s.steered.told, s.steered.received = now, s.BytesReceived()
+	c.signal(signal{option: option.Prio{Backup: s.LocalBackup}, on: s.ID, bound: true})
+}
+
+// remind tells the peer again, from a time on, if it sends on s though that rests, or sends bulk data but nothing of it
+// there though it may.
+func (c *Conn) remind(now time.Time, s *sub, from time.Time) {
+	t := &s.steered
+	sends := s.BytesReceived() != t.received
+	switch {
+	case t.told.IsZero() || t.reminders == maxReminders:
+		return
+	case t.rests && now.Sub(t.told) <= 2*s.Sender().SRTT():
+		t.received = s.BytesReceived() // was under way when the peer was told
+		return
+	case sends != t.rests || !t.rests && !c.steering.demand.isBulk(now) || now.Before(from):
+		return
+	}
+	t.reminders++
+	c.tellPriority(now, s)
+}
+
 // noteAnswer notes n bytes of the peer's stream. What is late was probably lost where answers usually come: a
 // peer that knows more than Linux sends it again elsewhere.
 func (c *Conn) noteAnswer(now time.Time, f *subflow.Subflow, n int) {
@@ -156,26 +181,4 @@ func (c *Conn) noteAnswer(now time.Time, f *subflow.Subflow, n int) {
 	if s := c.byID(st.usual); s != nil {
 		s.SuspectLoss(now)
 	}
-}
-
-// tellPriority sends MP_PRIO.
-func (c *Conn) tellPriority(now time.Time, s *sub) {
-	s.steered.told, s.steered.received = now, s.BytesReceived()
-	c.signal(signal{option: option.Prio{Backup: s.LocalBackup}, on: s.ID, bound: true})
-}
-
-// remind tells the peer again that s rests, if it sends there all the same.
-func (c *Conn) remind(now time.Time, s *sub, next time.Time) {
-	t := &s.steered
-	if !t.rests || t.reminders == maxReminders || s.BytesReceived() == t.received {
-		return
-	}
-	if now.Before(next) {
-		if now.Sub(t.told) <= 2*s.Sender().SRTT() {
-			t.received = s.BytesReceived() // was under way when the peer was told
-		}
-		return
-	}
-	t.reminders++
-	c.tellPriority(now, s)
 }

@@ -19,6 +19,7 @@ const (
 	// steerSegment is about a segment, and initialWindow an initial window, in bytes.
 	steerSegment  = 1400
 	initialWindow = 10 * steerSegment
+	pauseMargin   = 50 * time.Millisecond
 	// After learnAnswers answers it is known how long one takes; it is late when it takes longer by lateAnswer or
 	// one and a half round trips, whichever is more.
 	learnAnswers = 4
@@ -31,7 +32,8 @@ const (
 
 // steeredPath is what is known of a path for steering the peer.
 type steeredPath struct {
-	rtt    time.Duration // 0: not known
+	rtt    time.Duration // the smallest; 0: not known
+	srtt   time.Duration // smoothed
 	losses float64       // share of what was lost lately
 	silent bool          // what we sent there has not been answered for long
 	rests  bool          // it does; decide says whether it shall
@@ -98,9 +100,9 @@ type demand struct {
 	// The burst that comes: since when, how much, and when the last of it came.
 	since, last time.Time
 	bytes       int
-	before      int       // bytes of the one before
-	bulkUntil   time.Time // bulk data comes, or is thought to
-	rtt         time.Duration
+	before      int           // bytes of the one before
+	bulkUntil   time.Time     // bulk data comes, or is thought to
+	rtt, srtt   time.Duration // the largest of the paths that the peer may use
 	asked       time.Time     // when we have sent something since, zero if not
 	typical     time.Duration // from that until an answer
 	answers     int           // that went into it
@@ -124,8 +126,8 @@ func (d *demand) answered(took time.Duration) (late bool) {
 	return late
 }
 
-// arrive notes n bytes of the peer's stream; it reports whether they are an answer that is late. A burst ends with a pause of two round trips; half of one is
-// enough after a question: when all that we have sent is confirmed.
+// arrive notes n bytes of the peer's stream; it reports whether they are an answer that is late. A burst ends with a pause of two round trips and a bit, for a
+// loss holds up what comes behind it; half of one is enough after a question: when all that we have sent is confirmed.
 func (d *demand) arrive(now time.Time, n int, confirmed bool) (late bool) {
 	pause := now.Sub(d.last)
 	answer := confirmed && !d.asked.IsZero()
@@ -140,7 +142,7 @@ func (d *demand) arrive(now time.Time, n int, confirmed bool) (late bool) {
 	return late
 }
 
-func (d *demand) isPause(t time.Duration) bool { return t > 2*d.rtt+farMargin }
+func (d *demand) isPause(t time.Duration) bool { return t > 2*d.srtt+pauseMargin }
 
 // inFullFlow reports whether an answer is coming that is longer than an initial window, or may be: nothing is known
 // of the first one.
@@ -151,12 +153,12 @@ func (d *demand) inFullFlow(now time.Time) bool {
 // judge looks whether the burst has become bulk data.
 func (d *demand) judge(now time.Time, paths []steeredPath) {
 	far := time.Duration(0)
-	d.rtt = 0
+	d.rtt, d.srtt = 0, 0
 	for i := range paths {
 		p := &paths[i]
 		far = max(far, p.rtt)
 		if !p.rests && !p.silent {
-			d.rtt = max(d.rtt, p.rtt)
+			d.rtt, d.srtt = max(d.rtt, p.rtt), max(d.srtt, p.srtt)
 		}
 	}
 	if d.bytes >= bulkBytes && d.last.Sub(d.since) >= bulkRounds*far {

@@ -94,7 +94,7 @@ func TestDecideBetweenAnswers(t *testing.T) {
 
 // feed gives a demand with n bytes each pause, as answers to questions or without any, for some time.
 func feed(d *demand, now *time.Time, n int, pause, length time.Duration, asked bool) (late int) {
-	paths := []steeredPath{{rtt: 20 * ms}, {rtt: 80 * ms, rests: true}}
+	paths := []steeredPath{{rtt: 20 * ms, srtt: 20 * ms}, {rtt: 80 * ms, rests: true}}
 	for end := now.Add(length); now.Before(end); {
 		d.judge(*now, paths)
 		if asked {
@@ -124,6 +124,7 @@ func TestDemand(t *testing.T) {
 		{"as much while we send too", 6250, ms, 500 * ms, true, true},
 		{"in windows", 14_000, 20 * ms, 500 * ms, false, true},
 		{"answers", 64 << 10, 20 * ms, 5 * time.Second, true, false},
+		{"with losses", 64 << 10, 80 * ms, 500 * ms, false, true},
 		{"little", 1000, 20 * ms, 500 * ms, false, false},
 		{"now and then", 64 << 10, 100 * ms, 5 * time.Second, false, false},
 	} {
