@@ -20,9 +20,6 @@ const (
 	// steerPause is how long a subflow is left as it is before it rests again, and for how long bulk data is
 	// thought to go on when it pauses.
 	steerPause = time.Second
-	// maxReminders is how often the peer is told again what it seems not to know: the option is not repeated when it is
-	// lost, and a sign that later segments have come is none of it.
-	maxReminders = 3
 	// farOff is a round trip than which few are twice as long.
 	farOff = 50 * time.Millisecond
 )
@@ -46,9 +43,6 @@ type steered struct {
 	// settled: it was decided at least once whether it rests. Before, one that we opened rests by its SYN.
 	settled bool
 	told    time.Time // when the peer was last told
-	// Since then: what had come on the subflow, and how many reminders were sent.
-	received  uint64
-	reminders int
 }
 
 // steers sets up steering for a new connection: if nobody has priorities of his own.
@@ -133,7 +127,6 @@ func (c *Conn) apply(now time.Time, s *sub, p *steeredPath) {
 		return
 	case p.rests == t.rests:
 		t.settled = true
-		c.remind(now, s, next)
 		return
 	}
 	words := "peer may use this path again"
@@ -141,33 +134,9 @@ func (c *Conn) apply(now time.Time, s *sub, p *steeredPath) {
 		words = "peer is asked to leave this path alone while it sends little"
 	}
 	c.logf(words, s, slog.Duration("rtt", p.rtt), slog.Float64("loss", p.losses))
-	t.rests, t.settled, t.reminders = p.rests, true, 0
+	t.rests, t.settled, t.told = p.rests, true, now
 	s.LocalBackup = p.rests
-	c.tellPriority(now, s)
-}
-
-// tellPriority sends MP_PRIO.
-func (c *Conn) tellPriority(now time.Time, s *sub) {
-	s.steered.told, s.steered.received = now, s.BytesReceived()
-	c.signal(signal{option: option.Prio{Backup: s.LocalBackup}, on: s.ID, bound: true})
-}
-
-// remind tells the peer again, from a time on, if it sends on s though that rests, or sends bulk data but nothing of it
-// there though it may.
-func (c *Conn) remind(now time.Time, s *sub, from time.Time) {
-	t := &s.steered
-	sends := s.BytesReceived() != t.received
-	switch {
-	case t.told.IsZero() || t.reminders == maxReminders:
-		return
-	case t.rests && now.Sub(t.told) <= 2*s.Sender().SRTT():
-		t.received = s.BytesReceived() // was under way when the peer was told
-		return
-	case sends != t.rests || !t.rests && !c.steering.demand.isBulk(now) || now.Before(from):
-		return
-	}
-	t.reminders++
-	c.tellPriority(now, s)
+	c.signal(signal{option: option.Prio{Backup: p.rests}, on: s.ID, bound: true})
 }
 
 // noteAnswer notes n bytes of the peer's stream. What is late was probably lost where answers usually come: a

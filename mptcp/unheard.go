@@ -64,7 +64,8 @@ func actTime(g signal, s *sub) time.Duration {
 }
 
 // goesOn reports whether the peer goes on, at the time to look, as if it had not got a signal: what it has sent to an address that we
-// have withdrawn stays away; data comes on a backup though it does elsewhere, or none on what is one no more.
+// have withdrawn stays away; data comes on a backup though it does elsewhere, or much does and none on what is one no
+// more.
 func (c *Conn) goesOn(u *unheardSignal) bool {
 	o, ok := u.option.(option.Prio)
 	if !ok {
@@ -72,7 +73,7 @@ func (c *Conn) goesOn(u *unheardSignal) bool {
 	}
 	s := c.byID(u.on)
 	late := u.sent.Add(u.look.Sub(u.sent) / 2)
-	return s != nil && s.LastData().After(late) == o.Backup && slices.ContainsFunc(c.subs, func(o *sub) bool {
+	return s != nil && s.LastData().After(late) == o.Backup && (o.Backup || c.rx.flow.isBulk()) && slices.ContainsFunc(c.subs, func(o *sub) bool {
 		return o != s && o.isUsable() && !o.isBackup() && o.LastData().After(late)
 	})
 }

@@ -154,7 +154,7 @@ func TestLostRemovalOnBusySubflow(t *testing.T) {
 // another subflow works. One that it has got is not.
 func TestLostPriorityOnBusySubflow(t *testing.T) {
 	for lost := range 3 {
-		onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
+		onRoutedWith(t, pathmgr.Default, pathmgr.None, Config{NoSteering: true}, nil, func(t *testing.T, r *routed, c, s *Conn) {
 			r.losing(lost, prioritises)
 			d := startDownload(s, c, 30<<20)
 			time.Sleep(3 * time.Second)

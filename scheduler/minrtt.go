@@ -2,9 +2,12 @@ package scheduler
 
 import "time"
 
-// MinRTT returns the plainest scheduler: of the paths with room, the one with the smallest smoothed round-trip time. Backup paths are used only when there is no regular path at
-// all (a regular path without room is waited for), stale ones only when there is nothing
-// else. A reinjection never goes to the path that held the bytes.
+// MinRTT returns the plainest scheduler, which was the first one of MPTCP on Linux (Raiciu, Paasch, Barré, Ford, Honda,
+// Duchene, Bonaventure, Handley: How Hard Can It Be?, NSDI 2012).
+//
+// Rule: of the paths with room, the one with the smallest smoothed round-trip time. Backup paths are used only when
+// there is no regular path at all (a regular path without room is waited for), stale ones only when there is
+// nothing else. A reinjection never goes to the path that held the bytes.
 func MinRTT() Scheduler { return minRTT{} }
 
 type minRTT struct{}

@@ -4,7 +4,8 @@ package scheduler
 const turnSegments = 16
 
 // RoundRobin returns a scheduler that serves the paths with room in turn, in the order of their
-// IDs. Backup and stale paths and reinjections are treated as by MinRTT.
+// IDs: for comparison, and for paths that are alike (Paasch, Ferlin, Alay, Bonaventure: Experimental Evaluation of
+// Multipath TCP Schedulers, CSWS 2014). Backup and stale paths and reinjections are treated as by MinRTT.
 //
 // Rule: a turn is 16 segments for the path with the highest delivery rate, and in proportion less for
 // the others, at least one chunk; it ends early when the path is full. Until a rate is
