@@ -226,7 +226,7 @@ func TestSilenceAfterLag(t *testing.T) {
 		blind, early := c.blindUntil, c.subs[0].suspect || c.subs[1].suspect
 		next := c.subs[0].silenceAt(now.Add(50 * time.Millisecond))
 		c.timerAt = blind
-		c.checkStale(blind)
+		c.checkStale(blind.Add(20 * time.Millisecond)) // late again
 		suspects := []bool{c.subs[0].suspect, c.subs[1].suspect}
 		c.timerAt = time.Time{}
 		c.mu.Unlock()

@@ -21,6 +21,8 @@ const (
 	// maxLag is by how much our timer may fire late: if it is later we did not run, and what has
 	// come meanwhile is read first, for which lagPause is the time.
 	maxLag, lagPause = 5 * time.Millisecond, 10 * time.Millisecond
+	// lagAgain is after how long that may be so again: a machine that is always late shall notice, too.
+	lagAgain = 100 * time.Millisecond
 )
 
 // silence is what is made of a subflow's making no progress.
@@ -130,7 +132,7 @@ func (c *Conn) recovered(s *sub) {
 
 // noteLag notes when we ourselves have not run for a while: then everything seems late.
 func (c *Conn) noteLag(now time.Time) {
-	if !c.timerAt.IsZero() && now.Sub(c.timerAt) > maxLag {
+	if !c.timerAt.IsZero() && now.Sub(c.timerAt) > maxLag && now.Sub(c.blindUntil) > lagAgain {
 		c.blindUntil = now.Add(lagPause)
 	}
 }
