@@ -181,7 +181,7 @@ func (h *Host) AddDevice(dev tun.Device, addrs ...netip.Prefix) error {
 	conns := h.connList()
 	h.mu.Unlock()
 	for _, c := range conns {
-		c.linkUp(link.Addrs())
+		c.linkUp(link.Name(), link.Addrs())
 	}
 	return nil
 }
@@ -263,6 +263,19 @@ func (h *Host) localAddrs() []netip.Addr {
 		list = append(list, l.Addrs()...)
 	}
 	return list
+}
+
+// deviceNames has the device of each address.
+func (h *Host) deviceNames() map[netip.Addr]string {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	names := map[netip.Addr]string{}
+	for _, l := range h.links {
+		for _, a := range l.Addrs() {
+			names[a] = l.Name()
+		}
+	}
+	return names
 }
 
 // newKey returns a key whose token is not in use (8684-3.1-07, -08), and registers it.

@@ -343,7 +343,7 @@ func TestNextEvent(t *testing.T) {
 		r.remove(0, 1)
 		require.Equal(t, pathmgr.LocalAddrDown{Addr: r.prefix(0, 1).Addr()}, next(c))
 		r.add(0, 1)
-		require.Equal(t, pathmgr.LocalAddrUp{Addr: r.prefix(0, 1).Addr()}, next(c))
+		require.Equal(t, pathmgr.LocalAddrUp{Addr: r.prefix(0, 1).Addr(), Device: "client-hub/2"}, next(c))
 
 		// Waiting ends with the context, and what nobody takes makes room, which is told.
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -371,5 +371,25 @@ func TestNextEvent(t *testing.T) {
 		})
 		require.NoError(t, c.Abort())
 		require.Error(t, result(t, last))
+	})
+}
+
+// An endpoint may name the device that its address is on; see TestEndpointOfDevice in pathmgr for what that means.
+func TestEndpointsKnowDevices(t *testing.T) {
+	set := endpoints.New()
+	add := func(device string) {
+		_, err := set.Add(pathmgr.Endpoint{Addr: netip.MustParseAddr("10.1.1.1"), Device: device, Flags: pathmgr.FlagSubflow})
+		require.NoError(t, err)
+	}
+	add("another")
+	onRouted(t, set.Manager, pathmgr.None, func(t *testing.T, r *routed, c, _ *Conn) {
+		require.Len(t, subflows(c), 1)
+		set.Flush()
+		add(r.links[0][1].A.Name())
+		eventually(t, func() bool { return len(subflows(c)) == 2 }, "the endpoint of that device")
+		r.remove(0, 1)
+		require.Len(t, subflows(c), 1)
+		r.add(0, 1)
+		eventually(t, func() bool { return len(subflows(c)) == 2 }, "the device is back")
 	})
 }

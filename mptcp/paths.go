@@ -32,7 +32,7 @@ func (c *Conn) checkEstablished() {
 	local, remote := c.initialLocal(), c.initialRemote()
 	c.tell(pathmgr.Established{
 		Role: c.role, Local: local, Remote: remote, ID: initialID,
-		Locals: c.host.localAddrs(), RemoteDeniesInitial: c.shared.RemoteDeniesJoin,
+		Locals: c.host.localAddrs(), Devices: c.host.deviceNames(), RemoteDeniesInitial: c.shared.RemoteDeniesJoin,
 	})
 	if c.byID(initialID) == nil {
 		c.tell(pathmgr.SubflowDown{ID: initialID, Local: local, Remote: remote, Established: true, Err: ErrNoPath})
@@ -225,15 +225,15 @@ func (c *Conn) linkDown(link *netstack.Link) {
 	c.service(c.host.clock.Now())
 }
 
-// linkUp: a device with these addresses has come. c.mu is not held.
-func (c *Conn) linkUp(addrs []netip.Addr) {
+// linkUp: a device with this name and these addresses has come. c.mu is not held.
+func (c *Conn) linkUp(device string, addrs []netip.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.established {
 		return
 	}
 	for _, a := range addrs {
-		c.tell(pathmgr.LocalAddrUp{Addr: a})
+		c.tell(pathmgr.LocalAddrUp{Addr: a, Device: device})
 	}
 	c.service(c.host.clock.Now())
 }

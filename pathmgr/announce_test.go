@@ -22,19 +22,19 @@ func (c *conn) tells(want ...string) {
 func TestServerAnnounces(t *testing.T) {
 	c := established(t, Default(), Server, false, "10.0.0.1", "198.51.100.1", "2001:db8::1", "127.0.0.1", "10.9.0.1", "169.254.1.1", "fe80::1", "::ffff:203.0.113.1")
 	c.tells("announce 198.51.100.1:0", "announce [2001:db8::1]:0", "announce 203.0.113.1:0")
-	c.event(LocalAddrUp{ip("198.51.100.1")})
+	c.event(LocalAddrUp{Addr: ip("198.51.100.1")})
 	c.tells()
 	c.event(LocalAddrDown{ip("198.51.100.1")})
 	c.tells("withdraw [198.51.100.1]")
-	c.event(LocalAddrUp{ip("198.51.100.1")})
+	c.event(LocalAddrUp{Addr: ip("198.51.100.1")})
 	c.tells("announce 198.51.100.1:0")
 
 	// That of the initial subflow is known to the peer, until it is withdrawn.
-	c.event(LocalAddrUp{ip("10.0.0.1")})
+	c.event(LocalAddrUp{Addr: ip("10.0.0.1")})
 	c.tells()
 	c.event(LocalAddrDown{ip("10.0.0.1")})
 	c.tells("withdraw [10.0.0.1]")
-	c.event(LocalAddrUp{ip("10.0.0.1")})
+	c.event(LocalAddrUp{Addr: ip("10.0.0.1")})
 	c.tells("announce 10.0.0.1:0")
 	c.opens()
 }
@@ -43,10 +43,10 @@ func TestServerAnnounces(t *testing.T) {
 func TestServerDoesNotAnnounceWhatIsInUse(t *testing.T) {
 	c := established(t, Default(), Server, false, "10.0.0.1")
 	c.event(SubflowUp{ID: 2, Local: ap("198.51.100.1:443"), Remote: ap("192.0.2.1:999"), Incoming: true})
-	c.event(LocalAddrUp{ip("198.51.100.1")})
+	c.event(LocalAddrUp{Addr: ip("198.51.100.1")})
 	c.tells()
 	c.event(SubflowDown{ID: 2, Local: ap("198.51.100.1:443"), Remote: ap("192.0.2.1:999"), Established: true})
-	c.event(LocalAddrUp{ip("198.51.100.1")})
+	c.event(LocalAddrUp{Addr: ip("198.51.100.1")})
 	c.tells("announce 198.51.100.1:0")
 }
 

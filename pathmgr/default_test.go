@@ -128,9 +128,9 @@ const server = "192.0.2.1:443"
 func TestClientOpensFromEachLocalAddress(t *testing.T) {
 	c := established(t, Default(), Client, false, "10.0.0.1", "10.1.0.1", "2001:db8::1", "127.0.0.1", "169.254.1.1", "::ffff:10.2.0.1")
 	c.opens("10.1.0.1 > "+server, "10.2.0.1 > "+server)
-	c.event(LocalAddrUp{ip("10.3.0.1")})
+	c.event(LocalAddrUp{Addr: ip("10.3.0.1")})
 	c.opens("10.3.0.1 > " + server)
-	c.event(LocalAddrUp{ip("10.3.0.1")})
+	c.event(LocalAddrUp{Addr: ip("10.3.0.1")})
 	c.opens() // under way already
 }
 
@@ -151,7 +151,7 @@ func TestServerAndNoneOpenNothing(t *testing.T) {
 		established(t, None(), Client, false, "10.0.0.1", "10.1.0.1"),
 	} {
 		m.event(RemoteAddrUp{2, ap("192.0.2.2:443")})
-		m.event(LocalAddrUp{ip("10.2.0.1")})
+		m.event(LocalAddrUp{Addr: ip("10.2.0.1")})
 		m.lost(1, "10.0.0.1", server)
 		m.pass(time.Hour)
 		m.opens()
@@ -178,7 +178,7 @@ func TestLostSubflowIsOpenedAgain(t *testing.T) {
 	}
 
 	// Its address comes back: at once, and the pauses begin anew.
-	c.event(LocalAddrUp{ip("10.1.0.1")})
+	c.event(LocalAddrUp{Addr: ip("10.1.0.1")})
 	c.opens("10.1.0.1 > " + server)
 	c.failed("10.1.0.1", server)
 	c.pass(firstBackoff * 5 / 4)
@@ -227,7 +227,7 @@ func TestNoAttemptWhileLocalAddressIsDown(t *testing.T) {
 	c.lost(1, "10.0.0.1", server)
 	c.pass(time.Hour)
 	c.opens()
-	c.event(LocalAddrUp{ip("10.0.0.1")})
+	c.event(LocalAddrUp{Addr: ip("10.0.0.1")})
 	c.opens("10.0.0.1 > " + server)
 
 	// The end of the old subflow may be told late; the new attempt stands.
@@ -244,7 +244,7 @@ func TestEndsThatAreFinal(t *testing.T) {
 	c.event(SubflowDown{Local: ap("10.1.0.1:0"), Remote: ap(server), Err: errLost, Permanent: true})
 	c.pass(time.Hour)
 	c.event(LocalAddrDown{ip("10.1.0.1")})
-	c.event(LocalAddrUp{ip("10.1.0.1")})
+	c.event(LocalAddrUp{Addr: ip("10.1.0.1")})
 	c.opens()
 
 	// An orderly close: until the address comes back.
@@ -252,7 +252,7 @@ func TestEndsThatAreFinal(t *testing.T) {
 	c.event(SubflowDown{ID: id, Local: ap("10.2.0.1:50001"), Remote: ap(server), Established: true})
 	c.pass(time.Hour)
 	c.opens()
-	c.event(LocalAddrUp{ip("10.2.0.1")})
+	c.event(LocalAddrUp{Addr: ip("10.2.0.1")})
 	c.opens("10.2.0.1 > " + server)
 }
 

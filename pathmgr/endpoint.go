@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
+	"unicode"
 )
 
 // EndpointFlags say what an Endpoint is for; the names are those of `ip mptcp endpoint`.
@@ -56,6 +58,9 @@ type Endpoint struct {
 	// address ID on the wire. The zero Addr: none.
 	Maps  netip.Addr
 	Flags EndpointFlags
+	// Device is the name of a device of the host: the endpoint does not count while Addr (or Maps, if that is set)
+	// is on another one. Empty: any.
+	Device string
 }
 
 // String shows it as `ip mptcp endpoint show` does, in words that endpoints.Parse reads.
@@ -71,6 +76,9 @@ func (ep Endpoint) String() string {
 		if ep.Flags&f.flag != 0 {
 			s += " " + f.name
 		}
+	}
+	if ep.Device != "" {
+		s += " dev " + ep.Device
 	}
 	if ep.Maps.IsValid() {
 		s += " maps " + ep.Maps.String()
@@ -128,6 +136,8 @@ func (ep Endpoint) Check() error {
 		return errors.New("pathmgr: a port is only announced; the endpoint needs FlagSignal")
 	case ep.Maps.IsValid() && (!signal || ep.Maps.Is4() != ep.Addr.Is4()):
 		return errors.New("pathmgr: Maps is an address of the same family as Addr, and the endpoint needs FlagSignal")
+	case strings.ContainsFunc(ep.Device, unicode.IsSpace):
+		return fmt.Errorf("pathmgr: %q is no name of a device", ep.Device)
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func TestSubflowEndpoints(t *testing.T) {
 	c.opens("10.1.0.1 > "+server+" id 1", "10.2.0.1 > "+server+" backup id 7")
 	one, two := c.up("10.1.0.1", server), c.upBackup("10.2.0.1", server)
 	c.event(RemoteAddrUp{2, ap("192.0.2.2:443")}) // none is accepted
-	c.event(LocalAddrUp{ip("10.4.0.1")})
+	c.event(LocalAddrUp{Addr: ip("10.4.0.1")})
 	c.opens() // as many as may be
 
 	// The limit rises, and what was waiting is opened.
@@ -125,8 +125,8 @@ func TestSignalEndpoints(t *testing.T) {
 	c.tells("withdraw [10.1.0.1]", "withdraw [10.2.0.1]")
 	s.set(s.limits, append(slices.Clone(s.list), Endpoint{Addr: ip("10.3.0.1"), ID: 5, Flags: FlagSignal})...)
 	c.tells("announce 10.3.0.1:0 id 5")
-	c.event(LocalAddrUp{ip("10.1.0.1")})
-	c.event(LocalAddrUp{ip("10.2.0.1")})
+	c.event(LocalAddrUp{Addr: ip("10.1.0.1")})
+	c.event(LocalAddrUp{Addr: ip("10.2.0.1")})
 	c.tells("announce 10.1.0.1:0 id 2", "announce 203.0.113.2:0 for 10.2.0.1 id 4")
 
 	s.set(s.limits, s.with(5, 0)...)
@@ -218,4 +218,28 @@ func TestEndpointThatComesClosesNothing(t *testing.T) {
 	c.tells()
 	s.set(s.limits, s.with(1, 0)...)
 	c.tells(fmt.Sprint("close ", two), fmt.Sprint("close ", three))
+}
+
+// An endpoint with a device counts only while its address is on that device, or not known to be on another one.
+func TestEndpointOfDevice(t *testing.T) {
+	s := &source{limits: Limits{Subflows: 3}, list: []Endpoint{
+		{Addr: ip("10.1.0.1"), ID: 1, Device: "wifi", Flags: FlagSubflow},
+		{Addr: ip("10.2.0.1"), ID: 2, Device: "wifi", Flags: FlagSubflow},
+		{Addr: ip("10.3.0.1"), ID: 3, Device: "lte", Flags: FlagSubflow},
+	}}
+	s.c = &conn{t: t, m: WithEndpoints(s)(), now: time.Unix(1_700_000_000, 0), nextID: 2}
+	s.c.event(Established{
+		Local: ap("10.0.0.1:50000"), Remote: ap(server), ID: 1, Locals: []netip.Addr{ip("10.0.0.1"), ip("10.1.0.1"), ip("10.2.0.1")},
+		Devices: map[netip.Addr]string{ip("10.0.0.1"): "wifi", ip("10.1.0.1"): "wifi", ip("10.2.0.1"): "lte"},
+	})
+	s.c.opens("10.1.0.1 > " + server + " id 1")
+	s.c.event(LocalAddrUp{Addr: ip("10.3.0.1"), Device: "wifi"})
+	s.c.opens()
+	s.c.event(LocalAddrDown{Addr: ip("10.2.0.1")})
+	s.c.event(LocalAddrUp{Addr: ip("10.2.0.1"), Device: "wifi"})
+	s.c.opens("10.2.0.1 > " + server + " id 2")
+	s.c.event(LocalAddrDown{Addr: ip("10.3.0.1")})
+	s.c.event(LocalAddrUp{Addr: ip("10.3.0.1"), Device: "lte"})
+	s.c.opens("10.3.0.1 > " + server + " id 3")
+	require.Error(t, Endpoint{Addr: ip("10.1.0.1"), Device: "two words"}.Check())
 }

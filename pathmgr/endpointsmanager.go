@@ -10,7 +10,9 @@ import (
 type endpointsManager struct {
 	*mesh
 	src  EndpointSource
-	list []Endpoint // as it was seen last
+	list []Endpoint // as it was seen last, as far as it counts
+	// devices are those of the host's addresses.
+	devices map[netip.Addr]string
 	// accept is Limits.AddAddrAccepted.
 	accept int
 	// signalled are the endpoints that were announced and not withdrawn.
@@ -27,7 +29,7 @@ type endpointsManager struct {
 // Changes of the source reach the connections that live.
 func WithEndpoints(src EndpointSource) Factory {
 	return func() Manager {
-		m := &endpointsManager{mesh: newMesh("endpoints", 1), src: src, laminar: map[netip.AddrPort]netip.Addr{}}
+		m := &endpointsManager{mesh: newMesh("endpoints", 1), src: src, laminar: map[netip.AddrPort]netip.Addr{}, devices: map[netip.Addr]string{}}
 		m.announces = func() bool { return false } // signal does that
 		m.wishes = m.fromEndpoints
 		return m
@@ -40,6 +42,8 @@ func (m *endpointsManager) Watch(poke func()) (stop func()) { return m.src.Watch
 func (m *endpointsManager) Handle(now time.Time, ev Event) (do []Action) {
 	before := m.list
 	list, limits := m.src.Show()
+	m.noteDevices(ev)
+	list = slices.DeleteFunc(slices.Clone(list), m.isElsewhere)
 	m.list, m.limit, m.accept = list, 1+limits.Subflows, limits.AddAddrAccepted
 	do = m.note(now, ev)
 	switch ev := ev.(type) {
@@ -65,6 +69,28 @@ func (m *endpointsManager) Handle(now time.Time, ev Event) (do []Action) {
 	}
 	do = append(do, m.signal()...)
 	return append(do, m.plan(now)...)
+}
+
+// noteDevices notes which device has which address.
+func (m *endpointsManager) noteDevices(ev Event) {
+	switch ev := ev.(type) {
+	case Established:
+		for a, name := range ev.Devices {
+			m.devices[a.Unmap()] = name
+		}
+	case LocalAddrUp:
+		m.devices[ev.Addr.Unmap()] = ev.Device
+	}
+}
+
+// isElsewhere reports whether an endpoint's address is on another device than its own.
+func (m *endpointsManager) isElsewhere(e Endpoint) bool {
+	a := e.Addr
+	if e.Maps.IsValid() {
+		a = e.Maps
+	}
+	name, known := m.devices[a]
+	return e.Device != "" && known && name != e.Device
 }
 
 // endpoint returns that of a local address; false if there is none.

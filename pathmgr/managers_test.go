@@ -34,7 +34,7 @@ func TestNDiffPorts(t *testing.T) {
 	c.opens("10.0.0.1 > "+server, "10.0.0.1 > "+server, "10.0.0.1 > "+server)
 	ids := []uint32{1, c.up("10.0.0.1", server), c.up("10.0.0.1", server)}
 	c.event(RemoteAddrUp{2, ap("192.0.2.2:443")})
-	c.event(LocalAddrUp{ip("10.2.0.1")})
+	c.event(LocalAddrUp{Addr: ip("10.2.0.1")})
 	c.failed("10.0.0.1", server)
 	c.opens()
 	c.pass(firstBackoff * 5 / 4)
@@ -56,7 +56,7 @@ func TestNDiffPorts(t *testing.T) {
 	c.event(LocalAddrDown{ip("10.0.0.1")})
 	c.tells("withdraw [10.0.0.1]")
 	c.opens()
-	c.event(LocalAddrUp{ip("10.0.0.1")})
+	c.event(LocalAddrUp{Addr: ip("10.0.0.1")})
 	c.opens("10.0.0.1 > "+server, "10.0.0.1 > "+server, "10.0.0.1 > "+server, "10.0.0.1 > "+server)
 }
 

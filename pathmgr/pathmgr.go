@@ -34,13 +34,19 @@ type Established struct {
 	ID            uint32
 	// Locals are all addresses of the host that can be used now.
 	Locals []netip.Addr
+	// Devices has the name of the device of each of Locals; nil: not known.
+	Devices map[netip.Addr]string
 	// RemoteDeniesInitial: the peer set flag C: no further subflows to its initial
 	// address and port.
 	RemoteDeniesInitial bool
 }
 
 // LocalAddrUp says that a local address (or its device) appeared.
-type LocalAddrUp struct{ Addr netip.Addr }
+type LocalAddrUp struct {
+	Addr netip.Addr
+	// Device is the name of its device; empty: not known.
+	Device string
+}
 
 // LocalAddrDown says that a local address (or its device) went away. The subflows from it have
 // ended or end now: their SubflowDown may come later.

@@ -102,7 +102,7 @@ func parseFlags(args []string, out io.Writer) (*config, error) {
 	schedName := fs.String("scheduler", "", "packet scheduler: "+strings.Join(scheduler.Names(), ", ")+" (default: that of -intent)")
 	pmName := fs.String("pathmgr", "", "path manager: "+strings.Join(pathmgr.Names(), ", ")+" (default: that of -intent; with -l and -uplinks \"none\": nobody could reach the addresses that it would announce)")
 	set := endpoints.New()
-	fs.Func("endpoint", "`\"ADDR [id N] [port N] [FLAG]...\"`: for -pathmgr endpoints, as in ip mptcp endpoint add; repeat it for more",
+	fs.Func("endpoint", "`\"ADDR [id N] [port N] [dev NAME] [FLAG]...\"`: for -pathmgr endpoints, as in ip mptcp endpoint add; repeat it for more",
 		func(s string) error { return addEndpoint(set, s) })
 	limits := fs.String("limits", "", "`\"subflows N add_addr_accepted N\"`: for -pathmgr endpoints, as in ip mptcp limits set")
 	fs.BoolVar(&cfg.checksum, "checksum", false, "ask for DSS checksums")

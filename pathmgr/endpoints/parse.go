@@ -10,7 +10,7 @@ import (
 )
 
 // Parse reads an endpoint as `ip mptcp endpoint add` does: an address, then in any order "id N",
-// "port N", and the flags subflow, signal, backup, fullmesh and laminar; beyond that "maps ADDRESS", see
+// "port N", "dev NAME", and the flags subflow, signal, backup, fullmesh and laminar; beyond that "maps ADDRESS", see
 // pathmgr.Endpoint. The error names what it does not understand.
 func Parse(s string) (ep pathmgr.Endpoint, err error) {
 	words := strings.Fields(s)
@@ -36,6 +36,8 @@ func Parse(s string) (ep pathmgr.Endpoint, err error) {
 		case "port":
 			n, err = strconv.ParseUint(words[1], 10, 16)
 			ep.Port = uint16(n)
+		case "dev":
+			ep.Device = words[1]
 		case "maps":
 			ep.Maps, err = netip.ParseAddr(words[1])
 		default:

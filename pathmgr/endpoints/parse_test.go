@@ -18,7 +18,8 @@ func TestParse(t *testing.T) {
 		"2001:db8::1 id 255 port 8443 signal maps fd00::1": {
 			Addr: ip("2001:db8::1"), ID: 255, Port: 8443, Flags: pathmgr.FlagSignal, Maps: ip("fd00::1"),
 		},
-		"10.1.0.1 laminar": {Addr: ip("10.1.0.1"), Flags: pathmgr.FlagLaminar},
+		"10.1.0.1 id 1 subflow dev wlan0": {Addr: ip("10.1.0.1"), ID: 1, Device: "wlan0", Flags: pathmgr.FlagSubflow},
+		"10.1.0.1 laminar":                {Addr: ip("10.1.0.1"), Flags: pathmgr.FlagLaminar},
 	} {
 		ep, err := Parse(s)
 		require.NoError(t, err)
@@ -27,7 +28,7 @@ func TestParse(t *testing.T) {
 	}
 	for _, s := range []string{
 		"", "10.1", "10.1.0.1 id", "10.1.0.1 id 256 subflow", "10.1.0.1 port 70000 signal", "10.1.0.1 better", "10.1.0.1 better 3",
-		"10.1.0.1 port 1 subflow", "10.1.0.1 signal maps x", "10.1.0.1 dev eth0 subflow",
+		"10.1.0.1 port 1 subflow", "10.1.0.1 signal maps x", "10.1.0.1 subflow dev",
 	} {
 		_, err := Parse(s)
 		require.Error(t, err, s)
