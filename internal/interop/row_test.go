@@ -29,6 +29,15 @@ type counts map[string]int64
 // some stands for any number but none, whatever for that too.
 const some, whatever = -1, -2
 
+// isKernels is is for a counter of the kernel. What the library repeats, since nothing shows for a while that it
+// has been heard, the kernel counts again.
+func (s *scene) isKernels(name string, want, v int64) bool {
+	if repeats := s.ours()["SignalRepeat"]; want > 0 && (name == "RmAddr" || name == "MPPrioRx") {
+		return want <= v && v <= want+repeats*(maxPaths-1)
+	}
+	return is(name, want, v)
+}
+
 // is reports whether v is what is wanted of a counter.
 func is(name string, want, v int64) bool {
 	if want > 0 && (name == "AddAddrTx" || name == "EchoAdd" || name == "PortAdd") {
@@ -292,7 +301,7 @@ func (s *scene) wrong(t testing.TB) (list []string) {
 		never = append(never, resetCounters...)
 	}
 	for name, v := range s.want {
-		if !is(name, v, kernel.Get(t, name)) {
+		if !s.isKernels(name, v, kernel.Get(t, name)) {
 			list = append(list, fmt.Sprintf("kernel's %s is %d, not %d", name, kernel[name], v))
 		}
 	}

@@ -58,7 +58,7 @@ func reach(want counts) step {
 		return eventually(fmt.Sprintf("the kernel's counters do not reach %v", want), func() bool {
 			now := s.Peer.Counters(t)
 			for name, v := range want {
-				if !is(name, v, now.Get(t, name)) {
+				if !s.isKernels(name, v, now.Get(t, name)) {
 					return false
 				}
 			}
