@@ -180,6 +180,37 @@ func (r *routed) packets(link int, during time.Duration) int {
 	return n
 }
 
+// The SYN of a fresh subflow leaves as soon as a probe of the old one is answered, however long its own pauses are by
+// then.
+func TestKnockWithTheAnswer(t *testing.T) {
+	for silence := 8 * time.Second; silence < 9*time.Second; silence += 250 * time.Millisecond {
+		onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
+			defer deaf(s, false)()
+			d := startDownload(s, c, 20<<20)
+			time.Sleep(4 * time.Second)
+			for _, l := range r.links[0] {
+				l.Down()
+			}
+			time.Sleep(silence)
+			before := r.counts(0, mib.MPJoinSynAckRx)
+			c.mu.Lock()
+			heard := c.byID(2).LastReceived()
+			c.mu.Unlock()
+			r.links[0][1].Up()
+			eventually(t, func() bool {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				return c.byID(2) == nil || c.byID(2).LastReceived().After(heard)
+			}, "an answer")
+			answered := time.Now()
+			eventually(t, func() bool { return r.counts(0, mib.MPJoinSynAckRx) > before }, "an answer to the SYN")
+			require.Less(t, time.Since(answered), 50*time.Millisecond)
+			r.links[0][0].Up()
+			require.NoError(t, result(t, d.err))
+		})
+	}
+}
+
 // A sender that stops in mid-flow is asked once on each subflow, not again, and nothing is given up.
 func TestPauseOfTheSender(t *testing.T) {
 	onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {

@@ -38,6 +38,11 @@ func (c *Conn) answersLate(now time.Time, s *sub, silent time.Duration, byData b
 		return
 	}
 	c.logf("silent subflow answers", s)
+	for _, o := range c.subs {
+		if o.instead.old == s && !o.knocking.at.IsZero() {
+			o.knocking.at = now // the path works: the SYN need not wait for its turn
+		}
+	}
 	if !byData {
 		c.renewSoon(now, s)
 	}
