@@ -19,6 +19,11 @@ const (
 	// silentBeat is the time between two probes of one that does not answer, the first two aside; every
 	// beatProbes of them double it, up to maxBeat.
 	silentBeat = 200 * time.Millisecond
+	// probeSpace is how long a probe of another kind, or of an earlier question, may keep the peer from
+	// answering: Linux answers one in 500 ms (tcp_invalid_ratelimit).
+	probeSpace = 550 * time.Millisecond
+	// minProbes is how many have to be without an answer, since one may be lost; the second one follows soon.
+	minProbes = 2
 	// lateness is by how much a timer of ours may be late: beyond that the answer may lie unread
 	// before us.
 	lateness = 50 * time.Millisecond
@@ -98,7 +103,11 @@ func (c *Conn) askAt(s *sub) time.Time {
 	if s.LastReceived().After(from) {
 		from = s.LastReceived()
 	}
-	return from.Add(wait)
+	at := from.Add(wait)
+	if last := s.LastProbe(); !last.IsZero() && at.Before(last.Add(probeSpace)) {
+		at = last.Add(probeSpace)
+	}
+	return at
 }
 
 // patience is how long nothing may come.
@@ -120,7 +129,10 @@ func (c *Conn) ask(now time.Time, s *sub) {
 		c.renewSoon(now, s)
 	}
 	wait := c.answerTime(s)
-	if q.probes > 1 {
+	switch {
+	case q.probes < minProbes:
+		wait /= 3
+	case q.probes > minProbes:
 		wait = max(wait, min(silentBeat<<min(q.probes/beatProbes, 10), maxBeat))
 	}
 	q.at = now.Add(wait)
@@ -149,7 +161,7 @@ func (c *Conn) answerTime(s *sub) time.Duration {
 func (c *Conn) canGiveUp(now time.Time, s *sub) bool {
 	l := c.byAddrID(s.LocalID)
 	stuck := now.Sub(c.rx.movedAt) >= c.patience(s)
-	if l == nil || l.announced || !stuck || now.Sub(s.mute.at) > lateness || now.Sub(c.renewedAt) < c.patience(s) {
+	if l == nil || l.announced || !stuck || s.mute.probes < minProbes || now.Sub(s.mute.at) > lateness || now.Sub(c.renewedAt) < c.patience(s) {
 		return false
 	}
 	alive := false

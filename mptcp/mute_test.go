@@ -229,6 +229,33 @@ func TestPauseOfTheSender(t *testing.T) {
 	})
 }
 
+// A probe may be lost, and a path that answers the next one works.
+func TestLostProbeIsNoSilence(t *testing.T) {
+	onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
+		_, err := s.Write(make([]byte, 4<<20))
+		require.NoError(t, err)
+		_, err = io.ReadFull(c, make([]byte, 4<<20))
+		require.NoError(t, err)
+		dropped := simnet.DropNth(1, nil)
+		r.links[0][0].There.Through(dropped)
+		require.LessOrEqual(t, r.packets(1, 5*time.Second), 2)
+		require.Zero(t, r.counts(0, mib.SilentAddr))
+	})
+}
+
+// A peer need not answer two probes in 500 ms: a question keeps its distance from the probes before.
+func TestQuestionsKeepTheirDistance(t *testing.T) {
+	onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		sub, now := c.subs[0], time.Now()
+		c.rx.movedAt = now
+		require.True(t, c.askAt(sub).Before(now.Add(2*silentRTTs*minSilence)))
+		sub.SendProbe(now.Add(-100 * time.Millisecond))
+		require.Equal(t, now.Add(450*time.Millisecond), c.askAt(sub))
+	})
+}
+
 // A connection on which there was little lately is left alone: words that nobody answers are no reason to
 // ask.
 func TestQuietConversation(t *testing.T) {

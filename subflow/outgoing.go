@@ -133,12 +133,16 @@ func (f *Subflow) SendProbe(now time.Time) {
 	if f.thirdOption() != nil {
 		f.SendAck(now) // the peer may wait for our third packet still, whose number a probe does not have
 	}
+	f.probed = now
 	at := f.ackSeq()
 	if !f.sender.Drained() {
 		at = seq.SSN(f.sender.AckedEnd()) // the peer may not have the rest, and answers only what it has
 	}
 	f.sendAck(now, at.Add(-1), packet.FlagACK)
 }
+
+// LastProbe is when SendProbe was called last, zero if it never was.
+func (f *Subflow) LastProbe() time.Time { return f.probed }
 
 // ackSeq is the sequence number of an ACK without data.
 func (f *Subflow) ackSeq() seq.SSN {

@@ -104,6 +104,7 @@ type Subflow struct {
 	dups     duplicates
 	echoed   uint32 // the newest timestamp of ours that the peer has echoed; valid when echoes
 	echoes   bool
+	probed   time.Time // when a probe was sent last
 
 	tx   txInfinite
 	fail failure

@@ -17,10 +17,12 @@ type bbrPhases struct {
 	mode                 bbrMode
 	pacingGain, cwndGain float64
 
-	// STARTUP: the pipe is full when full did not grow for fullRounds rounds.
+	// STARTUP: the pipe is full when full did not grow for fullRounds rounds. strained: meanwhile there was a
+	// queue, or a loss.
 	filled     bool
 	full       float64 // bytes/s
 	fullRounds int
+	strained   bool
 
 	// PROBE_BW: the index into bbrCycle, and when that phase began.
 	cycle      int
@@ -36,8 +38,13 @@ type bbrPhases struct {
 func (p *bbrPhases) init(now time.Time) {
 	// The time of the start spreads the cycles of flows and repeats in virtual time.
 	p.random = uint64(now.UnixNano())
-	p.enter(bbrStartup, bbrHighGain, bbrHighGain)
+	p.startup()
 }
+
+// startup begins STARTUP with the window of BBR v3 (draft-ietf-ccwg-bbr): the high gain would end it with
+// nearly two bandwidth-delay products of queue, and often with losses that take a long path two round trips
+// to repair.
+func (p *bbrPhases) startup() { p.enter(bbrStartup, bbrHighGain, bbrCwndGain) }
 
 func (p *bbrPhases) enter(mode bbrMode, pacing, cwnd float64) {
 	p.mode, p.pacingGain, p.cwndGain = mode, pacing, cwnd
@@ -49,7 +56,7 @@ func (p *bbrPhases) advance(s *Sample, m *bbrModel, mss int) {
 	switch p.mode {
 	case bbrStartup:
 		if p.filled {
-			p.enter(bbrDrain, bbrDrainGain, bbrHighGain)
+			p.enter(bbrDrain, bbrDrainGain, p.cwndGain)
 		}
 	case bbrDrain:
 		if s.InFlight <= m.bdp(1) {
@@ -65,15 +72,22 @@ func (p *bbrPhases) advance(s *Sample, m *bbrModel, mss int) {
 // checkFull looks once each round whether the bandwidth still grows. Rounds in which the
 // application held back say nothing.
 func (p *bbrPhases) checkFull(s *Sample, m *bbrModel) {
+	p.strained = p.strained || s.Lost > 0
 	if p.filled || !m.roundStart || s.AppLimited {
 		return
 	}
+	p.strained = p.strained || m.queued
 	if bw := m.bandwidth(); bw >= p.full*bbrFullGrowth {
 		p.full = bw
-		p.fullRounds = 0
+		p.fullRounds, p.strained = 0, false
 		return
 	}
 	p.fullRounds++
+	if p.fullRounds == bbrFullRounds && !p.strained && p.cwndGain < bbrHighGain {
+		// Nothing queues: it is ACKs held back that the window is too small for.
+		p.cwndGain = bbrHighGain
+		p.fullRounds = 0
+	}
 	p.filled = p.fullRounds >= bbrFullRounds
 }
 
@@ -144,6 +158,6 @@ func (p *bbrPhases) leaveProbeRTT(now time.Time) {
 	if p.filled {
 		p.enterProbeBW(now)
 	} else {
-		p.enter(bbrStartup, bbrHighGain, bbrHighGain)
+		p.startup()
 	}
 }

@@ -48,6 +48,19 @@ func TestBBRPhases(t *testing.T) {
 	require.Zero(t, s.drops)
 }
 
+// STARTUP does not overflow a queue that is a little longer than the path, and is not misled by ACKs that are
+// held back.
+func TestBBRStartupWindow(t *testing.T) {
+	long := path{rate: mbit(20), oneWay: 40 * time.Millisecond, queue: 250_000} // 1.25 bandwidth-delay products
+	s := newSim(NewBBR(), long, 1)
+	require.Greater(t, s.run(time.Second), 0.6*long.rate)
+	require.Zero(t, s.drops)
+
+	held := path{rate: mbit(50), oneWay: 5 * time.Millisecond, queue: 200_000, ackHold: 10 * time.Millisecond}
+	s = newSim(NewBBR(), held, 1)
+	require.Greater(t, s.run(time.Second), 0.9*held.rate)
+}
+
 // The path becomes slower, then faster: the rate follows within seconds.
 func TestBBRFollowsThePath(t *testing.T) {
 	s := newSim(NewBBR(), path{rate: mbit(40), oneWay: 10 * time.Millisecond, queue: 200_000}, 1)
