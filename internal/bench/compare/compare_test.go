@@ -162,7 +162,7 @@ func TestDocument(t *testing.T) {
 		}
 	}
 	results := newResults(runs)
-	require.Empty(t, results.missing(leastRuns))
+	require.Empty(t, results.missing(leastRuns, plan()))
 	var text strings.Builder
 	writeDocument(&text, results, time.Unix(2e9, 0))
 	for _, want := range []string{
@@ -175,7 +175,11 @@ func TestDocument(t *testing.T) {
 	}
 	require.NotContains(t, text.String(), "not measured")
 
-	require.Contains(t, newResults(runs[1:]).missing(leastRuns), "1 of the rows have been measured less than 5 times, such as "+scenarioA+"/up by kernel, cubic (4 times)")
+	require.NotContains(t, text.String(), "Measured less")
+
+	text.Reset()
+	writeDocument(&text, newResults(runs[1:]), time.Unix(2e9, 0))
+	require.Contains(t, text.String(), "\n## Measured less than 5 times\n\n- "+scenarioA+"/up by kernel, cubic (4 times)\n")
 }
 
 // What rigrun stored is kept as it is, with what it was.

@@ -44,6 +44,19 @@ func writeDocument(w io.Writer, t *results, now time.Time) {
 		}
 		t.writeRows(w, v, columns)
 	}
+	t.writeMissing(w)
+}
+
+// writeMissing lists what has been measured less often than the document should have it.
+func (t *results) writeMissing(w io.Writer) {
+	missing := t.missing(leastRuns, plan())
+	if len(missing) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n## Measured less than %d times\n\n", leastRuns)
+	for _, m := range missing {
+		fmt.Fprintf(w, "- %s\n", m)
+	}
 }
 
 func names(list []contender) (all []string) {

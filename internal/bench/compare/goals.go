@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // goal is something that the library is to reach in the median.
 type goal struct {
@@ -58,6 +61,16 @@ func goals() (all []goal) {
 		add(scenarioE, "64KB up"+links, goal{what: "p50, ms", metric: "p50", limit: 45})
 	}
 	add(scenarioF, "1000KB down", goal{what: "done, ms", metric: "done", limit: 253})
+	return all
+}
+
+// goalVariants are the variants with goals, each once.
+func goalVariants() (all []variant) {
+	for _, g := range goals() {
+		if !slices.Contains(all, g.variant) {
+			all = append(all, g.variant)
+		}
+	}
 	return all
 }
 

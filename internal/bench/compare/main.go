@@ -8,8 +8,8 @@
 // through all contenders in each, so that what else the machine does meets all alike. What has been
 // measured is kept in a file, line by line (-out): a comparison can be made in pieces, with -only, with
 // more repetitions later, and by two processes at once with different -pfx. With -table nothing is
-// measured. The document is written when every variant has been measured five times; until then the
-// tables go to standard output.
+// measured. The document is written when every variant with a goal has been measured five times, and lists
+// those that have not been; until then the tables go to standard output.
 //
 // On a machine that does other things, too, the library suffers more than the kernel, which works in interrupts: give what
 // is measured priority (-nice -15), and look at the load in the document.
@@ -79,9 +79,10 @@ func report(o options) error {
 		return err
 	}
 	t := newResults(runs)
-	if missing := t.missing(leastRuns); missing != "" {
+	if missing := t.missing(leastRuns, goalVariants()); len(missing) > 0 {
 		writeDocument(os.Stdout, t, time.Now())
-		fmt.Printf("\n%s is not written: %s\n", o.document, missing)
+		fmt.Printf("\n%s is not written: %d of the rows with goals have been measured less than %d times, such as %s\n",
+			o.document, len(missing), leastRuns, missing[0])
 		return nil
 	}
 	f, err := os.Create(o.document)

@@ -35,20 +35,16 @@ func (t *results) measured(v variant) bool {
 	return slices.ContainsFunc(v.contenders(), func(c contender) bool { return t.reps(v, c) > 0 })
 }
 
-// missing says what has been measured less often than reps times; it is empty if nothing has.
-func (t *results) missing(reps int) string {
-	var what []string
-	for _, v := range plan() {
+// missing lists which of the variants have been measured less often than reps times by somebody.
+func (t *results) missing(reps int, variants []variant) (all []string) {
+	for _, v := range variants {
 		for _, c := range v.contenders() {
 			if n := t.reps(v, c); n < reps {
-				what = append(what, fmt.Sprintf("%s by %s (%d times)", v.key(), c.name, n))
+				all = append(all, fmt.Sprintf("%s by %s (%d times)", v.key(), c.name, n))
 			}
 		}
 	}
-	if len(what) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%d of the rows have been measured less than %d times, such as %s", len(what), reps, what[0])
+	return all
 }
 
 // values are those of a metric in all runs that have it, sorted.
