@@ -115,7 +115,7 @@ func (r *routed) counts(side int, n mib.Counter) int {
 // other path, so that the sender sends at once what is missing; nothing is lost. When the path is back it is used
 // again. It does not matter whether it is the first one.
 func TestSilentPathIsWithdrawn(t *testing.T) {
-	for path := range 2 {
+	for path := range few(2) {
 		t.Run(fmt.Sprint("path ", path+1), func(t *testing.T) {
 			onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
 				defer deaf(s, false)()
@@ -144,8 +144,8 @@ func TestSilentPathIsWithdrawn(t *testing.T) {
 // Both paths are silent for some seconds, then one is back: though the sender's timers have backed off it goes on
 // in a fraction of a second.
 func TestReceiverEndsStandstill(t *testing.T) {
-	for path := range 2 {
-		for _, silence := range []time.Duration{1500 * time.Millisecond, 5 * time.Second, 11 * time.Second} {
+	for path := range few(2) {
+		for _, silence := range []time.Duration{5 * time.Second, 1500 * time.Millisecond, 11 * time.Second}[:few(3)] {
 			t.Run(fmt.Sprintf("path %d after %v", path+1, silence), func(t *testing.T) {
 				onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
 					defer deaf(s, false)()
@@ -183,7 +183,8 @@ func (r *routed) packets(link int, during time.Duration) int {
 // The SYN of a fresh subflow leaves as soon as a probe of the old one is answered, however long its own pauses are by
 // then.
 func TestKnockWithTheAnswer(t *testing.T) {
-	for silence := 8 * time.Second; silence < 9*time.Second; silence += 250 * time.Millisecond {
+	for i := range few(4) {
+		silence := 8*time.Second + time.Duration(i)*250*time.Millisecond
 		onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
 			defer deaf(s, false)()
 			d := startDownload(s, c, 20<<20)

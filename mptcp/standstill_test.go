@@ -45,7 +45,7 @@ func TestReturnFromStandstill(t *testing.T) {
 
 // The same holds for one path while another works.
 func TestReturnBesideAnotherPath(t *testing.T) {
-	for _, silence := range []time.Duration{200 * time.Millisecond, time.Second, 3 * time.Second, 5 * time.Second} {
+	for _, silence := range []time.Duration{3 * time.Second, 200 * time.Millisecond, time.Second, 5 * time.Second}[:few(4)] {
 		t.Run(silence.String(), func(t *testing.T) {
 			onPair(t, setup{paths: 2, shapes: []simnet.Shape{shapeA, shapeB}}, func(t *testing.T, p *pair) {
 				c, s := p.connectFully(2)

@@ -135,7 +135,7 @@ func removes(set *option.Set) bool { _, ok := set.RemoveAddr(); return ok }
 // 8684-3.4.2-01: a REMOVE_ADDR that is lost on a subflow where others follow it is sent again when what the peer
 // has sent to the address stays away.
 func TestLostRemovalOnBusySubflow(t *testing.T) {
-	for lost := range 3 {
+	for lost := range few(3) {
 		onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
 			defer deaf(s, true)()
 			r.losing(lost, removes)
@@ -153,7 +153,7 @@ func TestLostRemovalOnBusySubflow(t *testing.T) {
 // 8684-3.3.8-01: MP_PRIO that is lost is sent again while the peer goes on as before: sends on a backup though
 // another subflow works. One that it has got is not.
 func TestLostPriorityOnBusySubflow(t *testing.T) {
-	for lost := range 3 {
+	for lost := range few(3) {
 		onRoutedWith(t, pathmgr.Default, pathmgr.None, Config{NoSteering: true}, nil, func(t *testing.T, r *routed, c, s *Conn) {
 			r.losing(lost, prioritises)
 			d := startDownload(s, c, 30<<20)
