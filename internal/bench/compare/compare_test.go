@@ -119,7 +119,7 @@ func TestTasks(t *testing.T) {
 	}
 	require.Equal(t, []string{
 		"1A kernel-cubic: up, down", "1A kernel-bbr: up, down", "1A library: up, down",
-		"1F kernel-cubic: 10KB up", "1F kernel-bbr: 10KB up", "1F library: 10KB up", "1F tcp: 10KB up TCP on A",
+		"1F kernel-cubic: 10KB up", "1F kernel-bbr: 10KB up", "1F library: 10KB up", "1F library-cubic: 10KB up", "1F tcp: 10KB up TCP on A",
 	}, describe(newResults(nil).todo(1, only)))
 
 	up := find(scenarioA, "up")
@@ -129,9 +129,9 @@ func TestTasks(t *testing.T) {
 	)
 	require.Equal(t, []string{
 		"1A kernel-cubic: down", "1A kernel-bbr: down", "1A library: down",
-		"1F kernel-cubic: 10KB up", "1F kernel-bbr: 10KB up", "1F tcp: 10KB up TCP on A",
+		"1F kernel-cubic: 10KB up", "1F kernel-bbr: 10KB up", "1F library-cubic: 10KB up", "1F tcp: 10KB up TCP on A",
 		"2A kernel-bbr: up, down", "2A library: up, down", "2A kernel-cubic: down",
-		"2F kernel-cubic: 10KB up", "2F kernel-bbr: 10KB up", "2F library: 10KB up", "2F tcp: 10KB up TCP on A",
+		"2F kernel-cubic: 10KB up", "2F kernel-bbr: 10KB up", "2F library: 10KB up", "2F library-cubic: 10KB up", "2F tcp: 10KB up TCP on A",
 	}, describe(newResults(there).todo(2, only)))
 }
 
@@ -167,9 +167,9 @@ func TestDocument(t *testing.T) {
 	writeDocument(&text, results, time.Unix(2e9, 0))
 	for _, want := range []string{
 		"- machine: a machine\n", "commit: abc\n", "2001-09-09 01:46", "- load average: 1.5 (1.5–1.5)", "## F small over B",
-		"\n| 1000KB down | done, ms | 100.0 (100.0–100.0) | 100.0 (100.0–100.0) | 100.0 (100.0–100.0) |  |\n",
-		"\n| 1000KB down TCP on A | done, ms |  |  |  | 100.0 (100.0–100.0) |\n",
-		"| F | 1000KB down | library | done, ms | ≤ 253 | 100.0 (100.0–100.0) | reached |",
+		"\n| 1000KB down | done, ms | 100.0 (100.0–100.0) | 100.0 (100.0–100.0) | 100.0 (100.0–100.0) | 100.0 (100.0–100.0) |  |\n",
+		"\n| 1000KB down TCP on A | done, ms |  |  |  |  | 100.0 (100.0–100.0) |\n",
+		"| F | 1000KB down | library, bbr | done, ms | ≤ 253 | 100.0 (100.0–100.0) | reached |",
 	} {
 		require.Contains(t, text.String(), want)
 	}

@@ -20,7 +20,7 @@ var shown = map[kind][][2]string{
 // writeDocument writes what there is as Markdown.
 func writeDocument(w io.Writer, t *results, now time.Time) {
 	fmt.Fprint(w, "# The library beside the kernel\n\n")
-	fmt.Fprint(w, "Multipath TCP of Linux, with CUBIC and with BBR, and of this module (BBR), as a client of a server on the kernel's Multipath TCP, over\n"+
+	fmt.Fprint(w, "Multipath TCP of Linux, with CUBIC and with BBR, and of this module, as a client of a server on the kernel's Multipath TCP, over\n"+
 		"the same emulated links: link A and link B, each `rate in Mbit/s/one-way delay in ms`. `up` is from the client to the server. Downloads are\n"+
 		"sent by the kernel in every column: with the congestion control of the column, in the library's with CUBIC. All in a column were\n"+
 		"measured in turns with the others. Cells are `median (least–greatest)`.\n\n")
@@ -35,8 +35,11 @@ func writeDocument(w io.Writer, t *results, now time.Time) {
 	scenario := ""
 	for _, v := range plan() {
 		columns := []contender{kernelCubic, kernelBBR, library, tcp}
-		if v.kind == latency {
-			columns = []contender{kernelCubic, kernelBBR, library, interactive, tcp}
+		switch v.kind {
+		case latency:
+			columns = []contender{kernelCubic, kernelBBR, library, libraryCubic, interactive, tcp}
+		case small:
+			columns = []contender{kernelCubic, kernelBBR, library, libraryCubic, tcp}
 		}
 		if v.scenario != scenario && t.measured(v) {
 			scenario = v.scenario

@@ -18,8 +18,10 @@ type contender struct {
 var (
 	kernelCubic = contender{label: "kernel-cubic", name: "kernel, cubic", cc: "cubic"}
 	kernelBBR   = contender{label: "kernel-bbr", name: "kernel, bbr", cc: "bbr"}
-	library     = contender{label: "library", name: "library", cc: "cubic", library: true}
-	interactive = contender{label: "library-interactive", name: "library, interactive", cc: "cubic", library: true, args: "-intent interactive"}
+	library     = contender{label: "library", name: "library, bbr", cc: "cubic", library: true}
+	// libraryCubic has the controller that a Host has by default.
+	libraryCubic = contender{label: "library-cubic", name: "library, cubic", cc: "cubic", library: true, args: "-cc cubic"}
+	interactive  = contender{label: "library-interactive", name: "library, interactive", cc: "cubic", library: true, args: "-intent interactive"}
 	// tcp is the kernel without Multipath TCP, over one path.
 	tcp = contender{label: "tcp", name: "TCP, one path", cc: "cubic"}
 )
@@ -55,7 +57,9 @@ func (v variant) contenders() []contender {
 	case v.reference:
 		return []contender{tcp}
 	case v.kind == latency:
-		return []contender{kernelCubic, kernelBBR, library, interactive}
+		return []contender{kernelCubic, kernelBBR, library, libraryCubic, interactive}
+	case v.kind == small:
+		return []contender{kernelCubic, kernelBBR, library, libraryCubic}
 	}
 	own := library
 	if v.backup {
