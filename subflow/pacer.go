@@ -2,9 +2,15 @@ package subflow
 
 import "time"
 
-// pacerCredit is how much unused sending time a pacer saves up: timers are good to about
-// a millisecond, and what a late one missed has to be made good.
-const pacerCredit = 2 * time.Millisecond
+const (
+	// pacerCredit is how much unused sending time a pacer saves up: timers are good to about
+	// a millisecond.
+	pacerCredit = 2 * time.Millisecond
+	// maxLateness is how much of the time by which a timer of the pacer's own was late is made good beside that. On a
+	// busy machine each may be late by some milliseconds, and a controller that takes what is lost for the
+	// path's rate would slow down further and further.
+	maxLateness = 20 * time.Millisecond
+)
 
 // pacer spreads data over time at a given rate. It allows sending while its balance is
 // not negative; what is sent is taken from the balance, which grows with time. The Sender
@@ -14,8 +20,9 @@ type pacer struct {
 	at      time.Time
 }
 
-// ready brings the balance up to now and reports whether data may leave.
-func (p *pacer) ready(now time.Time, rate float64) bool {
+// ready brings the balance up to now and reports whether data may leave. due is since when it would have if it
+// was waited for that, else zero.
+func (p *pacer) ready(now, due time.Time, rate float64) bool {
 	if rate <= 0 {
 		return true
 	}
@@ -23,7 +30,11 @@ func (p *pacer) ready(now time.Time, rate float64) bool {
 		p.at = now
 	}
 	if d := now.Sub(p.at); d > 0 {
-		p.balance = min(p.balance+rate*d.Seconds(), rate*pacerCredit.Seconds())
+		credit := pacerCredit
+		if late := now.Sub(due); !due.IsZero() && late > 0 {
+			credit += min(late, maxLateness)
+		}
+		p.balance = min(p.balance+rate*d.Seconds(), rate*credit.Seconds())
 		p.at = now
 	}
 	return p.balance >= 0

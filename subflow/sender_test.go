@@ -471,6 +471,19 @@ func TestSenderGoodput(t *testing.T) {
 	}
 }
 
+// On a busy machine timers are late by milliseconds. What they miss is made good, or else BBR takes what is left
+// for the rate of the path, and that shrinks again.
+func TestSenderLateTimers(t *testing.T) {
+	const rate, seconds = 20 * mbit, 10
+	for _, slack := range []time.Duration{time.Millisecond, 5 * time.Millisecond, 15 * time.Millisecond} {
+		m := newSim(t, simConfig{seed: 1, rate: rate, delay: 40 * time.Millisecond, burst: 40 * simMSS, timerSlack: slack, queue: 250_000, cc: congestion.NewBBR()})
+		m.write(rate * seconds)
+		share := seconds / m.run(time.Minute).Seconds()
+		t.Logf("%v late: %.1f %% of the link", slack, 100*share)
+		require.Greater(t, share, 0.85)
+	}
+}
+
 func TestSenderOutstandingAndClose(t *testing.T) {
 	s, _ := scripted(t, 1<<20, nil)
 	s.place(3000)

@@ -76,6 +76,7 @@ func (s *Sender) nextWake() time.Time {
 
 // transmit sends what is lost, then what is new.
 func (s *Sender) transmit(now time.Time) {
+	due := s.paceAt
 	s.paceAt = time.Time{}
 	for {
 		again, n := s.board.lost.first, 0
@@ -86,7 +87,7 @@ func (s *Sender) transmit(now time.Time) {
 			break
 		}
 		rate := s.cc.PacingRate()
-		if !s.pacer.ready(now, rate) {
+		if !s.pacer.ready(now, due, rate) {
 			s.paceAt = s.pacer.next(rate)
 			break
 		}
