@@ -27,7 +27,7 @@ func TestPathGoesSilent(t *testing.T) {
 		{"B, full queues", congestion.NewCubic, false, 1, 150 * time.Millisecond},
 		{"A, B is a backup", congestion.NewBBR, true, 0, 200 * time.Millisecond},
 		{"A, B is a backup, full queues", congestion.NewCubic, true, 0, 200 * time.Millisecond},
-	} {
+	}[:few(6)] {
 		t.Run(tc.name, func(t *testing.T) {
 			const size = 16 << 20
 			cfg := &Config{Congestion: tc.congestion, PathManager: parallelOrBackup(tc.backup)}
