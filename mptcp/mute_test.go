@@ -216,10 +216,7 @@ func TestKnockWithTheAnswer(t *testing.T) {
 func TestPauseOfTheSender(t *testing.T) {
 	onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
 		before := c.Info().BytesReceived
-		_, err := s.Write(make([]byte, 4<<20))
-		require.NoError(t, err)
-		_, err = io.ReadFull(c, make([]byte, 4<<20))
-		require.NoError(t, err)
+		sendAll(t, s, c, 4<<20)
 		require.EqualValues(t, 4<<20, c.Info().BytesReceived-before)
 		for link := range 2 {
 			require.LessOrEqual(t, r.packets(link, 5*time.Second), 2)
@@ -233,10 +230,7 @@ func TestPauseOfTheSender(t *testing.T) {
 // A probe may be lost, and a path that answers the next one works.
 func TestLostProbeIsNoSilence(t *testing.T) {
 	onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
-		_, err := s.Write(make([]byte, 4<<20))
-		require.NoError(t, err)
-		_, err = io.ReadFull(c, make([]byte, 4<<20))
-		require.NoError(t, err)
+		sendAll(t, s, c, 4<<20)
 		dropped := simnet.DropNth(1, nil)
 		r.links[0][0].There.Through(dropped)
 		require.LessOrEqual(t, r.packets(1, 5*time.Second), 2)
@@ -261,10 +255,7 @@ func TestQuestionsKeepTheirDistance(t *testing.T) {
 // ask.
 func TestQuietConversation(t *testing.T) {
 	onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
-		_, err := s.Write(make([]byte, 1000))
-		require.NoError(t, err)
-		_, err = io.ReadFull(c, make([]byte, 1000))
-		require.NoError(t, err)
+		sendAll(t, s, c, 1000)
 		time.Sleep(100 * time.Millisecond)
 		for link := range 2 {
 			require.Zero(t, r.packets(link, 3*time.Second))

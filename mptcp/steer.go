@@ -49,9 +49,9 @@ type steered struct {
 func (c *Conn) steers(i Intent) {
 	m, ok := c.pm.(pathmgr.Steerable)
 	c.steering = steering{on: ok && m.Steerable() && c.role == pathmgr.Client && i != Aggregate && !c.host.cfg.NoSteering}
-	c.steering.demand.paranoia = 1
+	c.steering.demand.lossWeight = 1
 	if i == Interactive {
-		c.steering.demand.paranoia = interactiveParanoia
+		c.steering.demand.lossWeight = interactiveLossWeight
 	}
 }
 

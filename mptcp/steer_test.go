@@ -60,7 +60,20 @@ func (x *steerTest) requireRests(want ...bool) {
 	require.Equal(x.t, want, there, "the server was told")
 }
 
-// told is how often the server was.
+// requireNoRestInBulk downloads 20 MB and asserts that both subflows may be used meanwhile.
+func (x *steerTest) requireNoRestInBulk() {
+	x.t.Helper()
+	done := async(func() error { _, err := x.s.Write(make([]byte, 20_000_000)); return err })
+	half := make([]byte, 10_000_000)
+	_, err := io.ReadFull(x.c, half)
+	require.NoError(x.t, err)
+	x.requireRests(false, false)
+	_, err = io.ReadFull(x.c, half)
+	require.NoError(x.t, err)
+	require.NoError(x.t, <-done)
+}
+
+// prios is how often the server was told.
 func (x *steerTest) prios() int { return int(x.client.Counters()["MPPrioTx"]) }
 
 var (
@@ -85,13 +98,7 @@ func TestFarPathRests(t *testing.T) {
 		x.requireRests(false, true)
 		require.Zero(t, x.prios())
 
-		done := async(func() error { _, err := x.s.Write(make([]byte, 20_000_000)); return err })
-		_, err := io.ReadFull(x.c, make([]byte, 10_000_000))
-		require.NoError(t, err)
-		x.requireRests(false, false)
-		_, err = io.ReadFull(x.c, make([]byte, 10_000_000))
-		require.NoError(t, err)
-		require.NoError(t, <-done)
+		x.requireNoRestInBulk()
 		require.Greater(t, x.s.Info().Subflows[1].BytesSent, uint64(3_000_000))
 		require.Equal(t, 1, x.prios())
 		time.Sleep(1500 * ms)
@@ -132,13 +139,7 @@ func TestLossyPathRests(t *testing.T) {
 		x.requireRests(true, false)
 		require.Equal(t, 2, x.prios())
 
-		done := async(func() error { _, err := x.s.Write(make([]byte, 20_000_000)); return err })
-		_, err := io.ReadFull(x.c, make([]byte, 10_000_000))
-		require.NoError(t, err)
-		x.requireRests(false, false)
-		_, err = io.ReadFull(x.c, make([]byte, 10_000_000))
-		require.NoError(t, err)
-		require.NoError(t, <-done)
+		x.requireNoRestInBulk()
 	})
 }
 

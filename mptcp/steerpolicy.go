@@ -14,12 +14,13 @@ const (
 	// tailLoss is what the loss of a lone segment costs a peer like Linux beyond two round trips: for so long
 	// it waits for a delayed ACK (RFC 8985 section 7.2).
 	tailLoss = 200 * time.Millisecond
-	// interactiveParanoia is how many times heavier losses weigh when somebody waits.
-	interactiveParanoia = 2.0
+	// interactiveLossWeight is how many times heavier losses weigh when somebody waits.
+	interactiveLossWeight = 2.0
 	// steerSegment is about a segment, and initialWindow an initial window, in bytes.
 	steerSegment  = 1400
 	initialWindow = 10 * steerSegment
-	pauseMargin   = 50 * time.Millisecond
+	// pauseMargin is what a pause is longer than two round trips.
+	pauseMargin = 50 * time.Millisecond
 	// After learnAnswers answers it is known how long one takes; it is late when it takes longer by lateAnswer or
 	// one and a half round trips, whichever is more.
 	learnAnswers = 4
@@ -45,7 +46,7 @@ type steeredPath struct {
 // but a probe, other losses by what follows.
 func (d *demand) cost(p *steeredPath) float64 {
 	before := float64(d.size()) / steerSegment
-	return p.rtt.Seconds() + d.paranoia*(p.losses*(tailLoss+2*p.rtt).Seconds()+min(p.losses*before, 1)*2*p.rtt.Seconds())
+	return p.rtt.Seconds() + d.lossWeight*(p.losses*(tailLoss+2*p.rtt).Seconds()+min(p.losses*before, 1)*2*p.rtt.Seconds())
 }
 
 // size is that of an answer in bytes: of the present or of the last one, whichever is more.
@@ -96,7 +97,7 @@ func (d *demand) bestPath(paths []steeredPath) int {
 
 // demand watches whether the peer sends little, or bulk data.
 type demand struct {
-	paranoia float64
+	lossWeight float64 // how much losses count beside round trips
 	// The burst that comes: since when, how much, and when the last of it came.
 	since, last time.Time
 	bytes       int
@@ -126,8 +127,9 @@ func (d *demand) answered(took time.Duration) (late bool) {
 	return late
 }
 
-// arrive notes n bytes of the peer's stream; it reports whether they are an answer that is late. A burst ends with a pause of two round trips and a bit, for a
-// loss holds up what comes behind it; half of one is enough after a question: when all that we have sent is confirmed.
+// arrive notes n bytes of the peer's stream; it reports whether they are an answer that is late: confirmed says that
+// the peer has got all that we have sent. A burst ends with a pause that no loss explains (isPause), and with half a
+// round trip before an answer, which begins another one.
 func (d *demand) arrive(now time.Time, n int, confirmed bool) (late bool) {
 	pause := now.Sub(d.last)
 	answer := confirmed && !d.asked.IsZero()
@@ -142,6 +144,7 @@ func (d *demand) arrive(now time.Time, n int, confirmed bool) (late bool) {
 	return late
 }
 
+// isPause reports whether t is longer than a loss holds up what comes behind it.
 func (d *demand) isPause(t time.Duration) bool { return t > 2*d.srtt+pauseMargin }
 
 // inFullFlow reports whether an answer is coming that is longer than an initial window, or may be: nothing is known

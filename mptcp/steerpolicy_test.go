@@ -50,7 +50,7 @@ func TestDecideWhatRests(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			now := time.Unix(1000, 0)
-			d := demand{paranoia: 1, before: c.answer}
+			d := demand{lossWeight: 1, before: c.answer}
 			if c.bulk {
 				d.bulkUntil = now.Add(1)
 			}
@@ -63,11 +63,11 @@ func TestDecideWhatRests(t *testing.T) {
 }
 
 // Somebody who waits cannot wait for the more certain answer, unless the other one is much less certain.
-func TestDecideParanoia(t *testing.T) {
+func TestDecideWhenSomebodyWaits(t *testing.T) {
 	paths := []steeredPath{{rtt: 20 * ms, losses: 0.15}, {rtt: 80 * ms}}
-	decide(time.Time{}, paths, &demand{paranoia: 1})
+	decide(time.Time{}, paths, &demand{lossWeight: 1})
 	require.False(t, paths[0].rests)
-	decide(time.Time{}, paths, &demand{paranoia: interactiveParanoia})
+	decide(time.Time{}, paths, &demand{lossWeight: interactiveLossWeight})
 	require.True(t, paths[0].rests)
 }
 
@@ -85,7 +85,7 @@ func TestDecideBetweenAnswers(t *testing.T) {
 		{"a small one, as before", demand{bytes: 1000, before: 1000, last: now}, true},
 		{"a long one", demand{bytes: 100_000, before: 1000, last: now}, false},
 	} {
-		c.demand.paranoia, c.demand.rtt = 1, 20*ms
+		c.demand.lossWeight, c.demand.rtt = 1, 20*ms
 		paths := []steeredPath{{rtt: 20 * ms, losses: 0.02}, {rtt: 20 * ms}}
 		decide(now, paths, &c.demand)
 		require.Equal(t, c.want, paths[0].rests, c.name)

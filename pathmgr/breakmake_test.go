@@ -39,9 +39,9 @@ func TestNoSubflowIsLeftOnALongPath(t *testing.T) {
 	require.Equal(t, 2100*time.Millisecond, c.opened[0].Patience)
 }
 
-// With the last subflow all others that wait are tried, however long their pauses were; with the
-// first that is back the pauses count again.
-func TestLastSubflowIsLost(t *testing.T) {
+// longPauses is a client with a subflow and two addresses that have failed so often that their pauses are the longest;
+// that of 10.1.0.1 has begun again, 10.2.0.1 is being tried.
+func longPauses(t *testing.T) *conn {
 	c := established(t, Default(), Client, false, "10.0.0.1", "10.1.0.1", "10.2.0.1")
 	c.opens("10.1.0.1 > "+server, "10.2.0.1 > "+server)
 	for range 10 {
@@ -53,6 +53,13 @@ func TestLastSubflowIsLost(t *testing.T) {
 		c.opened = nil
 	}
 	c.failed("10.1.0.1", server)
+	return c
+}
+
+// With the last subflow all others that wait are tried, however long their pauses were; with the
+// first that is back the pauses count again.
+func TestLastSubflowIsLost(t *testing.T) {
+	c := longPauses(t)
 	c.pass(10 * time.Second)
 	c.lost(1, "10.0.0.1", server)
 	c.opens("10.0.0.1 > "+server, "10.1.0.1 > "+server)
@@ -184,17 +191,7 @@ func TestInitialAddressWithAnotherPort(t *testing.T) {
 
 // After the machine's sleep the pauses are over, but for what the peer has asked for.
 func TestResumed(t *testing.T) {
-	c := established(t, Default(), Client, false, "10.0.0.1", "10.1.0.1", "10.2.0.1")
-	c.opens("10.1.0.1 > "+server, "10.2.0.1 > "+server)
-	for range 10 {
-		for _, l := range []string{"10.1.0.1", "10.2.0.1"} {
-			c.failed(l, server)
-		}
-		c.pass(lastBackoff * 5 / 4)
-		require.Len(t, c.opened, 2)
-		c.opened = nil
-	}
-	c.failed("10.1.0.1", server)
+	c := longPauses(t)
 	c.event(SubflowDown{Local: ap("10.2.0.1:0"), Remote: ap(server), Err: errLost, Reason: 2})
 	c.pass(time.Second)
 	c.opens()
