@@ -54,8 +54,11 @@ type muteness struct {
 // stopped all of a sudden.
 func (c *Conn) awaitsData() bool {
 	return c.phase == open && c.shared.Mode == subflow.MPTCP && !c.rx.eof && !c.rx.closed &&
-		(c.rx.got.Len() > 0 || c.rx.finKnown || c.rx.flow.isBulk())
+		(c.missesData() || c.rx.flow.isBulk())
 }
+
+// missesData reports whether later bytes of the stream than those that are here, or its end, have come.
+func (c *Conn) missesData() bool { return c.rx.got.Len() > 0 || c.rx.finKnown }
 
 // watchMute asks the subflows that have fallen silent, and deals with those that answer late or not at
 // all. c.mu is held.
@@ -93,7 +96,7 @@ func (c *Conn) askAt(s *sub) time.Time {
 		q.calm = 0
 	}
 	wait := c.patience(s) << min(q.calm, 10)
-	if c.rx.got.Len() == 0 && !c.rx.finKnown { // perhaps the peer has no more to send
+	if !c.missesData() { // perhaps the peer has no more to send
 		if q.calm > 0 {
 			return time.Time{}
 		}

@@ -11,18 +11,17 @@ import (
 )
 
 const (
-	// unheardWait is how long it is waited for a sign that the peer has got a signal, or three round trips
-	// if that is more, until it is asked for one; for that answer it is waited as long. Linux
-	// answers one such question in 500 ms. Each repetition waits twice as long.
+	// unheardWait is how long a sign is waited for that the peer has got a signal, or three round trips if that is
+	// more, until it is asked for one; for that answer it is waited as long. Linux answers one such question in
+	// 500 ms. Each repetition waits twice as long.
 	unheardWait = time.Second
+	unheardRTTs = 3
 	// maxSignalRepeats is how often a signal is sent again.
 	maxSignalRepeats = 3
-	// minRemovalWait and removalRTTs are how long the peer has to act on a REMOVE_ADDR before it is looked whether it
-	// does, minPrioWait and prioRTTs on MP_PRIO: what was under way comes for a while.
+	// minRemovalWait and removalRTTs are how long the peer has to act on a REMOVE_ADDR, minPrioWait and prioRTTs on
+	// MP_PRIO: what was under way comes for a while. So has each repetition, twice as long as the one before.
 	minRemovalWait, removalRTTs = 300 * time.Millisecond, 4
 	minPrioWait, prioRTTs       = time.Second, 8
-	// maxUnheard bounds the signals that are remembered.
-	maxUnheard = 64
 )
 
 // unheardSignal is a REMOVE_ADDR or MP_PRIO that has left, but of which there is no sign that the peer has
@@ -35,41 +34,38 @@ type unheardSignal struct {
 	signal
 	sub   *sub
 	stamp uint32
-	ask   time.Time // when the peer is asked for a sign; zero: it was
-	again time.Time // when it is sent again
 	sent  time.Time
-	look  time.Time // when it is looked whether the peer acts on it; zero: it was
+	ask   time.Time // when the peer is asked for a sign; zero: it was, or has given one
+	again time.Time // when it is sent again; zero: there was a sign
+	look  time.Time // when it is looked whether the peer acts on it; zero: it was, and does
 }
 
-// noteSent remembers a signal that has left on s, unless that has no timestamps to tell. c.mu is held.
+// noteSent remembers a signal that has left on s, unless s has no timestamps to tell. c.mu is held.
 func (c *Conn) noteSent(now time.Time, g signal, s *sub) {
 	stamp, ok := s.Stamp(now)
-	if !ok || g.repeats == maxSignalRepeats || len(c.signals.unheard) == maxUnheard {
+	if !ok || g.repeats == maxSignalRepeats {
 		return
 	}
-	if _, ok := g.option.(option.Prio); ok {
-		c.signals.unheard = slices.DeleteFunc(c.signals.unheard, func(u unheardSignal) bool { return supersedes(g, u.signal) })
-	}
-	wait := max(unheardWait, 3*s.Sender().Snapshot().SRTT) << g.repeats
-	c.signals.unheard = append(c.signals.unheard, unheardSignal{signal: g, sub: s, stamp: stamp, ask: now.Add(wait), again: now.Add(2 * wait), sent: now, look: now.Add(actTime(g, s))})
-}
-
-// actTime is how long the peer has to act on a signal that leaves on s.
-func actTime(g signal, s *sub) time.Duration {
+	c.signals.unheard = slices.DeleteFunc(c.signals.unheard, func(u unheardSignal) bool { return supersedes(g, u.signal) })
 	rtt := s.Sender().Snapshot().SRTT
+	act := max(minRemovalWait, removalRTTs*rtt)
 	if _, ok := g.option.(option.Prio); ok {
-		return max(minPrioWait, prioRTTs*rtt) << g.repeats
+		act = max(minPrioWait, prioRTTs*rtt)
 	}
-	return max(minRemovalWait, removalRTTs*rtt) << g.repeats
+	wait := max(unheardWait, unheardRTTs*rtt) << g.repeats
+	c.signals.unheard = append(c.signals.unheard, unheardSignal{
+		signal: g, sub: s, stamp: stamp, sent: now,
+		ask: now.Add(wait), again: now.Add(2 * wait), look: now.Add(act << g.repeats),
+	})
 }
 
-// goesOn reports whether the peer goes on, at the time to look, as if it had not got a signal: what it has sent to an address that we
-// have withdrawn stays away; data comes on a backup though it does elsewhere, or much does and none on what is one no
-// more.
+// goesOn reports whether the peer goes on, at the time to look, as if it had not got a signal: what is missing since
+// before we withdrew an address stays away; data comes on a backup though it does elsewhere, or much does and none on
+// what is one no more. A stream that merely stops says nothing: the peer may have no more to send.
 func (c *Conn) goesOn(u *unheardSignal) bool {
 	o, ok := u.option.(option.Prio)
 	if !ok {
-		return c.awaitsData() && !c.rx.movedAt.After(u.sent)
+		return c.awaitsData() && c.missesData() && !c.rx.movedAt.After(u.sent)
 	}
 	s := c.byID(u.on)
 	late := u.sent.Add(u.look.Sub(u.sent) / 2)
@@ -87,37 +83,49 @@ func (c *Conn) checkUnheard(now time.Time) {
 		c.signals.unheard = nil
 		return
 	}
-	var lost []signal
-	c.signals.unheard = slices.DeleteFunc(c.signals.unheard, func(u unheardSignal) bool {
-		echoed := u.sub.HasEchoed(u.stamp)
-		switch {
-		case !u.look.IsZero() && !now.Before(u.look) && c.goesOn(&u):
-			lost = append(lost, u.signal)
-			return true
-		case echoed:
-			return u.look.IsZero() || !now.Before(u.look)
-		case u.sub.down || u.sub.PeerFinTaken() || u.sub.stale || !now.Before(u.again):
-			lost = append(lost, u.signal)
-			return true
-		}
-		return false
-	})
-	for i := range c.signals.unheard {
-		u := &c.signals.unheard[i]
-		if !now.Before(u.look) {
-			u.look = time.Time{}
-		}
-		switch {
-		case u.sub.HasEchoed(u.stamp):
-			u.ask, u.again = time.Time{}, time.Time{} // only what it does is still of interest
-		case !u.ask.IsZero() && !now.Before(u.ask):
-			u.ask = time.Time{}
-			u.sub.SendProbe(now)
+	rest := c.signals.unheard[:0]
+	for _, u := range c.signals.unheard {
+		switch c.fateOf(now, &u) {
+		case unknown:
+			rest = append(rest, u)
+		case lost:
+			c.signalAgain(u.signal)
 		}
 	}
-	for _, g := range lost {
-		c.signalAgain(g)
+	clear(c.signals.unheard[len(rest):])
+	c.signals.unheard = rest
+}
+
+// fate is what has become of a signal.
+type fate uint8
+
+const (
+	unknown fate = iota
+	heard
+	lost // as it seems
+)
+
+// fateOf judges a signal that has left, and asks the peer about it when that is due.
+func (c *Conn) fateOf(now time.Time, u *unheardSignal) fate {
+	if !u.look.IsZero() && !now.Before(u.look) {
+		if c.goesOn(u) {
+			return lost
+		}
+		u.look = time.Time{}
 	}
+	switch {
+	case u.sub.HasEchoed(u.stamp):
+		if u.look.IsZero() {
+			return heard
+		}
+		u.ask, u.again = time.Time{}, time.Time{} // only what it does is still of interest
+	case u.sub.down || u.sub.PeerFinTaken() || u.sub.stale || !now.Before(u.again):
+		return lost
+	case !u.ask.IsZero() && !now.Before(u.ask):
+		u.ask = time.Time{}
+		u.sub.SendProbe(now)
+	}
+	return unknown
 }
 
 // signalAgain queues a signal that seems lost, as far as it still holds.

@@ -2,6 +2,7 @@ package mptcp
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/gomptcp/gomptcp/internal/packet"
 	"github.com/gomptcp/gomptcp/option"
 	"github.com/gomptcp/gomptcp/pathmgr"
+	"github.com/gomptcp/gomptcp/tun/simnet"
 )
 
 // signalling is a client with two subflows, both idle, which has announced an address, and a server; the first
@@ -191,5 +193,65 @@ func TestRemovalOfWhatIsBack(t *testing.T) {
 		}
 		require.Equal(t, 1, r.counts(0, mib.RmAddrTx)-r.counts(0, mib.SilentAddr))
 		require.NoError(t, result(t, d.err))
+	})
+}
+
+// A peer that has sent a lot, and has no more to send, does not look as if it had missed a REMOVE_ADDR.
+func TestPauseIsNoLostRemoval(t *testing.T) {
+	onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
+		sendAll(t, s, c, 4<<20)
+		time.Sleep(time.Second)
+		require.NoError(t, c.Withdraw(r.prefix(0, 1).Addr()))
+		time.Sleep(10 * time.Second)
+		require.Equal(t, 1, r.counts(0, mib.RmAddrTx))
+		require.Zero(t, r.counts(0, mib.SignalRepeat))
+	})
+}
+
+// Over a long path the sign, and what shows that the peer acts, may take some round trips.
+func TestUnheardOnLongPath(t *testing.T) {
+	signalling(t, 0, func(t *testing.T, r *routed, c, s *Conn, announced netip.Addr) {
+		for d := 20 * time.Millisecond; d < 700*time.Millisecond; d *= 2 {
+			for _, l := range r.links[0] {
+				l.Change(func(s *simnet.Shape) { s.Delay = d })
+			}
+			sendAll(t, c, s, 1<<20)
+		}
+		time.Sleep(10 * time.Second)
+		require.NoError(t, c.Withdraw(announced))
+		require.NoError(t, c.SetBackup(2, true))
+		time.Sleep(500 * time.Millisecond) // MP_PRIO waits for its turn
+		c.mu.Lock()
+		var looks []time.Duration // in round trips
+		rtt := c.byID(1).Sender().SRTT()
+		for _, u := range c.signals.unheard {
+			looks = append(looks, u.look.Sub(u.sent)/rtt)
+		}
+		c.mu.Unlock()
+		require.Greater(t, rtt, time.Second)
+		require.Equal(t, []time.Duration{removalRTTs, prioRTTs}, looks)
+		time.Sleep(time.Minute)
+		require.Zero(t, r.counts(0, mib.SignalRepeat))
+		c.mu.Lock()
+		left := len(c.signals.unheard)
+		c.mu.Unlock()
+		require.Zero(t, left)
+	})
+}
+
+// Only the newest priority of a subflow is remembered.
+func TestUnheardPriorities(t *testing.T) {
+	signalling(t, 3, func(t *testing.T, r *routed, c, s *Conn, _ netip.Addr) {
+		for i := range 3 {
+			require.NoError(t, c.SetBackup(2, i%2 == 0))
+			time.Sleep(300 * time.Millisecond)
+		}
+		c.mu.Lock()
+		unheard := slices.Clone(c.signals.unheard)
+		c.mu.Unlock()
+		require.Len(t, unheard, 1)
+		require.Equal(t, option.Prio{Backup: true}, unheard[0].option)
+		time.Sleep(10 * time.Second)
+		require.Equal(t, 1, r.counts(1, mib.MPPrioRx))
 	})
 }
