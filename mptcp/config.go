@@ -24,9 +24,9 @@ type Config struct {
 	// NoSteering leaves it to the peer alone which paths it sends on. Otherwise a client asks it, by flag B of
 	// MP_JOIN and by MP_PRIO (RFC 8684 section 3.3.8), to leave a path alone for as long as it sends little, if the
 	// path's round trip is more than twice as long as another's, or if it loses something and another,
-	// on which answers take no longer on average, does not; SubflowInfo.Rests tells. It does so only with path managers that say
-	// that they have no priorities (pathmgr.Steerable), such as pathmgr.Default, not with Aggregate, and
-	// not on subflows whose priority was set by Conn.SetBackup or AddSubflow.
+	// on which answers take no longer on average, at most a quarter of that; SubflowInfo.Rests tells. It does so only
+	// with path managers that say that they have no priorities (pathmgr.Steerable), such as pathmgr.Default, not with
+	// Aggregate, and not on subflows whose priority was set by Conn.SetBackup or AddSubflow.
 	NoSteering bool
 	// Congestion makes the congestion controller of each subflow, e.g. congestion.NewBBR, or
 	// congestion.NewLIA, which couples them. Default: congestion.NewCubic.

@@ -48,21 +48,25 @@
 // Config.BreakTimeout.
 //
 // A subflow that falls silent while others work: when acknowledgments are half a round trip late (30 ms without any at
-// least), what waits for them is sent again on another one that is no backup, the oldest first. After two round trips (60 ms
+// least), what waits for them is sent again on another one that is no backup, the oldest first. After two round trips and 20 ms (60 ms
 // at least) it is stale, if something has come on another one meanwhile: backups take over, and it gets no new
 // data. As soon as it answers it is in use again. What is sent twice for that, and may not have been needed, is at most
 // 256 KiB or a window, and then 3 % of what is acknowledged; after a retransmission timeout all is sent elsewhere.
-// It is given up after seven retransmissions in vain.
+// It is given up after seven retransmissions in vain, the last subflow after fifteen.
 //
 // A stale subflow, and each one when all are silent, is probed from three times a second on, and one that answers is in
 // use again at once, however long its retransmission timer would still wait.
 //
-// The receiver of a stream looks, too. Where bytes are missing, or a fast flow has stopped, and nothing has come on a
-// subflow for four round trips (150 ms at least), it is asked. If it does not answer while another one works its
-// address is withdrawn (REMOVE_ADDR), so that the peer sends what is missing there at once, and is joined
-// anew until that succeeds. If nothing works, a fresh subflow takes the place of each old one as soon
-// as its path is back: the peer's timer for the old one may wait for seconds more. Both are for the end that
-// opened the subflows, that is, the client.
+// The receiver of a stream looks, too. When bytes are missing and nothing has come on a subflow for four round trips
+// (150 ms at least), or twice as long where a fast flow has merely stopped, it is asked, but not within 550 ms of
+// another probe, which would keep the peer from answering. If two probes stay unanswered, some 130 ms, or nearly three
+// round trips, while another subflow works, its address is withdrawn (REMOVE_ADDR): the peer sends elsewhere at once
+// what is missing. The address is joined anew until that succeeds.
+// If nothing works, a fresh subflow takes the place of each one that has been silent for a second, as soon as its path
+// is back: the peer's timer for the old one may wait for seconds more. Both are for the end that opened the subflows,
+// that is, the client.
+//
+// A client also says which paths shall rest while the peer sends little: see Config.NoSteering.
 //
 // A machine that was suspended notices within a second that it runs again (Linux: by CLOCK_BOOTTIME; else by
 // the wall clock). What waits is then tried at once, and a subflow that does not answer in 10 s is

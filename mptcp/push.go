@@ -51,7 +51,7 @@ func (c *Conn) push(now time.Time) bool {
 // them too.
 func (c *Conn) toAvoid(id uint32) uint32 {
 	for _, s := range c.subs {
-		if s.ID != id && s.isUsable() && !s.stale {
+		if s.ID != id && s.works() {
 			return id
 		}
 	}

@@ -16,7 +16,7 @@ func TestRedundancyIsBounded(t *testing.T) {
 		for range 5000 {
 			if rnd.Intn(2) == 0 {
 				n := rnd.Intn(10_000)
-				window = max(window, rnd.Intn(1<<20))
+				window = max(window, rnd.Intn(1<<(17+seed%4))) // 256 KiB is a burst
 				acked += n
 				r.earn(n, window)
 				continue

@@ -58,7 +58,7 @@ func (c *Conn) canRescue(s *sub) bool {
 // isCopied reports whether another subflow, which works, has been given the byte at dsn too.
 func (c *Conn) isCopied(dsn seq.DSN, s *sub) bool {
 	for _, o := range c.subs {
-		if o != s && o.isUsable() && !o.stale && !o.suspect && c.tx.placed.has(dsn, o.ID) {
+		if o != s && o.works() && !o.suspect && c.tx.placed.has(dsn, o.ID) {
 			return true
 		}
 	}

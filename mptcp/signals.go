@@ -181,7 +181,7 @@ func (c *Conn) finsDue(r option.RemoveAddr) bool {
 func (c *Conn) carrier(now time.Time, g signal) *sub {
 	removed, _ := g.option.(option.RemoveAddr)
 	healthy := func(s *sub) bool {
-		return s.isUsable() && !s.stale && !slices.Contains(removalIDs(removed), s.LocalID)
+		return s.works() && !slices.Contains(removalIDs(removed), s.LocalID)
 	}
 	choosy := slices.ContainsFunc(c.subs, func(s *sub) bool { return c.maySignal(s, g) && healthy(s) })
 	var best *sub

@@ -87,7 +87,7 @@ func (c *Conn) checkSilence(now time.Time, s *sub) {
 // they work, and what the peer has.
 func (c *Conn) askOthers(now time.Time, s *sub) {
 	for _, o := range c.subs {
-		if o != s && o.isUsable() && !o.stale && o.Sender().InFlight() == 0 {
+		if o != s && o.works() && o.Sender().InFlight() == 0 {
 			o.SendProbe(now)
 		}
 	}
@@ -164,14 +164,14 @@ func (c *Conn) blocked(s *sub) bool {
 
 // hasOther reports whether a subflow beside s works.
 func (c *Conn) hasOther(s *sub) bool {
-	return slices.ContainsFunc(c.subs, func(o *sub) bool { return o != s && o.isUsable() && !o.stale })
+	return slices.ContainsFunc(c.subs, func(o *sub) bool { return o != s && o.works() })
 }
 
 // hasWitness reports whether something has come on a subflow beside s since s was found to be
 // late: the machines, and what all paths have in common, work.
 func (c *Conn) hasWitness(now time.Time, s *sub) bool {
 	return slices.ContainsFunc(c.subs, func(o *sub) bool {
-		return o != s && o.isUsable() && !o.stale && !o.isLate(now) && o.LastReceived().After(s.lateAt)
+		return o != s && o.works() && !o.isLate(now) && o.LastReceived().After(s.lateAt)
 	})
 }
 
@@ -180,7 +180,7 @@ func (c *Conn) hasWitness(now time.Time, s *sub) bool {
 func (c *Conn) hasEqual(now time.Time, s *sub) bool {
 	silence := now.Sub(s.Sender().LastProgress())
 	return slices.ContainsFunc(c.subs, func(o *sub) bool {
-		return o != s && o.isUsable() && !o.stale && !o.isLate(now) && (!o.isBackup() || s.isBackup()) &&
+		return o != s && o.works() && !o.isLate(now) && (!o.isBackup() || s.isBackup()) &&
 			(o.Sender().InFlight() == 0 || now.Sub(o.Sender().LastProgress()) < silence/2)
 	})
 }

@@ -133,7 +133,7 @@ func (d *demand) answered(took time.Duration) (late bool) {
 func (d *demand) arrive(now time.Time, n int, confirmed bool) (late bool) {
 	pause := now.Sub(d.last)
 	answer := confirmed && !d.asked.IsZero()
-	if d.bytes == 0 || d.isPause(pause) || answer && pause > d.rtt/2 {
+	if d.isPause(pause) || answer && pause > d.rtt/2 {
 		d.since, d.bytes, d.before = now, 0, d.bytes
 	}
 	d.bytes += n

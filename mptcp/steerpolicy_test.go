@@ -18,6 +18,7 @@ func TestDecideWhatRests(t *testing.T) {
 	resting := func(p steeredPath) steeredPath { p.rests, p.settled = true, true; return p }
 	silent := func(p *steeredPath) { p.silent = true }
 	bySYN := func(p *steeredPath) { p.rests = true }
+	settled := func(p *steeredPath) { p.settled = true }
 	for _, c := range []struct {
 		name   string
 		answer int // bytes
@@ -29,20 +30,23 @@ func TestDecideWhatRests(t *testing.T) {
 		{"twice as far is near enough", small, false, []steeredPath{near, {rtt: 40 * ms}}, []bool{false, false}},
 		{"far", small, false, []steeredPath{near, far}, []bool{false, true}},
 		{"the first one is far", small, false, []steeredPath{far, near}, []bool{true, false}},
+		{"so near that few ms mean nothing", small, false, []steeredPath{{rtt: 2 * ms}, {rtt: 8 * ms}}, []bool{false, false}},
 		{"not measured", small, false, []steeredPath{near, {}}, []bool{false, false}},
 		{"one path", small, false, []steeredPath{resting(far)}, []bool{false}},
 		{"far, but there is much to send", small, true, []steeredPath{near, resting(far)}, []bool{false, false}},
 		{"rests by its SYN, and is near", small, false, []steeredPath{near, with(near, bySYN)}, []bool{false, false}},
+		{"rests by its SYN, and loses less", small, false, []steeredPath{lossy(near, 0.01), with(near, bySYN)}, []bool{true, false}},
 		{"rests by its SYN, and is far", small, false, []steeredPath{near, with(far, bySYN)}, []bool{false, true}},
 		{"lossy", small, false, []steeredPath{lossy(near, 0.02), near}, []bool{true, false}},
 		{"lossy, in bulk", small, true, []steeredPath{lossy(near, 0.02), near}, []bool{false, false}},
+		{"lossy, five times as much", small, false, []steeredPath{lossy(near, 0.02), lossy(near, 0.004)}, []bool{true, false}},
 		{"both lossy", small, false, []steeredPath{lossy(near, 0.02), lossy(near, 0.01)}, []bool{false, false}},
 		{"lossy, and the other one is too far to be better", small, false, []steeredPath{lossy(near, 0.02), far}, []bool{false, true}},
 		{"so lossy that the far one is better", small, false, []steeredPath{lossy(near, 0.3), far}, []bool{true, false}},
 		{"large answers lose more often", large, false, []steeredPath{lossy(near, 0.02), far}, []bool{false, false}},
 		{"what rests goes on resting", small, false, []steeredPath{resting(near), near}, []bool{true, false}},
 		{"until it is clearly better", small, false, []steeredPath{resting(near), lossy(near, 0.05)}, []bool{false, true}},
-		{"not a little", small, false, []steeredPath{resting(near), lossy(near, 0.01)}, []bool{true, false}},
+		{"not a little", small, false, []steeredPath{resting(near), lossy(with(near, settled), 0.01)}, []bool{true, false}},
 		{"the best one is silent", small, false, []steeredPath{with(near, silent), resting(far)}, []bool{false, false}},
 		{"all are silent", small, false, []steeredPath{with(near, silent), with(resting(far), silent)}, []bool{false, false}},
 		{"a silent one would not hear of it", small, false, []steeredPath{near, with(far, silent)}, []bool{false, false}},
@@ -77,16 +81,18 @@ func TestDecideBetweenAnswers(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		demand demand
+		bySYN  bool // it has rested from its SYN on
 		want   bool
 	}{
-		{"nothing has come", demand{}, true},
-		{"the first answer is coming", demand{bytes: 1000, last: now}, false},
-		{"it has come", demand{bytes: 1000, last: now.Add(-time.Second)}, true},
-		{"a small one, as before", demand{bytes: 1000, before: 1000, last: now}, true},
-		{"a long one", demand{bytes: 100_000, before: 1000, last: now}, false},
+		{"nothing has come", demand{}, false, true},
+		{"the first answer is coming", demand{bytes: 1000, last: now}, false, false},
+		{"it has come", demand{bytes: 1000, last: now.Add(-time.Second)}, false, true},
+		{"a small one, as before", demand{bytes: 10_000, before: 1000, last: now}, false, true},
+		{"a long one", demand{bytes: 100_000, before: 1000, last: now}, false, false},
+		{"a long one that it has no part in", demand{bytes: 100_000, before: 1000, last: now}, true, true},
 	} {
 		c.demand.lossWeight, c.demand.rtt = 1, 20*ms
-		paths := []steeredPath{{rtt: 20 * ms, losses: 0.02}, {rtt: 20 * ms}}
+		paths := []steeredPath{{rtt: 20 * ms, losses: 0.02, rests: c.bySYN}, {rtt: 20 * ms}}
 		decide(now, paths, &c.demand)
 		require.Equal(t, c.want, paths[0].rests, c.name)
 	}
@@ -152,4 +158,58 @@ func TestDemandLateAnswers(t *testing.T) {
 	var first demand
 	require.Zero(t, feed(&first, &now, 1000, 21*ms, 60*ms, true))
 	require.Zero(t, feed(&first, &now, 1000, 240*ms, 100*ms, true), "not enough is known yet")
+}
+
+// After four answers it is known what is late: by 20 ms, or one and a half round trips.
+func TestDemandLateness(t *testing.T) {
+	for _, c := range []struct {
+		rtt, took time.Duration
+		answers   int
+		late      bool
+	}{
+		{2 * ms, 24 * ms, 4, false},
+		{2 * ms, 26 * ms, 4, true},
+		{2 * ms, 26 * ms, 3, false},
+		{40 * ms, 60 * ms, 4, false},
+		{40 * ms, 70 * ms, 4, true},
+	} {
+		d := demand{typical: 5 * ms, answers: c.answers, rtt: c.rtt}
+		require.Equal(t, c.late, d.answered(c.took), c)
+	}
+	var d demand // that of an eighth of the answers is the newest one's
+	for range 100 {
+		d.answered(20 * ms)
+	}
+	for range 16 {
+		d.answered(30 * ms)
+	}
+	require.InDelta(t, 29*ms, d.typical, float64(ms))
+}
+
+// A question counts from its first byte on, and only when the peer has got it all.
+func TestDemandQuestion(t *testing.T) {
+	for _, c := range []struct{ confirmed, late bool }{{true, true}, {false, false}} {
+		now := time.Unix(1000, 0)
+		d := demand{typical: 5 * ms, answers: learnAnswers}
+		d.ask(now)
+		d.ask(now.Add(28 * ms))
+		require.Equal(t, c.late, d.arrive(now.Add(30*ms), 1000, c.confirmed))
+	}
+}
+
+// The round trips that count are the longest of the paths that the peer may use, as they are now; the size of an answer
+// that of the longer one of the last two.
+func TestDemandJudges(t *testing.T) {
+	path := func(rtt time.Duration) steeredPath { return steeredPath{rtt: rtt, srtt: rtt + ms} }
+	near, far, resting, silent := path(20*ms), path(80*ms), path(90*ms), path(100*ms)
+	resting.rests, silent.silent = true, true
+	var d demand
+	for _, paths := range [][]steeredPath{{near, far}, {far, near}, {far, resting, silent}} {
+		d.judge(time.Unix(1000, 0), paths)
+		require.Equal(t, [2]time.Duration{80 * ms, 81 * ms}, [2]time.Duration{d.rtt, d.srtt})
+	}
+	d.judge(time.Unix(1000, 0), []steeredPath{near})
+	require.Equal(t, [2]time.Duration{20 * ms, 21 * ms}, [2]time.Duration{d.rtt, d.srtt})
+	require.Equal(t, 2000, (&demand{bytes: 2000, before: 1000}).size())
+	require.Equal(t, 2000, (&demand{bytes: 1000, before: 2000}).size())
 }

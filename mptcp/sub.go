@@ -366,3 +366,6 @@ func (s *sub) standsBy() bool { return s.LocalBackup && !s.steered.rests }
 
 // isUsable reports whether s carries data.
 func (s *sub) isUsable() bool { return !s.down && s.Usable() }
+
+// works reports whether it does so with success, as far as is known.
+func (s *sub) works() bool { return s.isUsable() && !s.stale }
