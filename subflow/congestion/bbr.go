@@ -8,6 +8,10 @@ const (
 	// (section 4.3.2.1).
 	bbrHighGain  = 2.885
 	bbrDrainGain = 1 / bbrHighGain
+	// bbrStartupGain lets the window of a round, twice that of the one before, leave in half a round trip. If it is
+	// more than half of what the path holds, its end meets a queue, and the start knows that a round trip earlier
+	// than with bbrHighGain.
+	bbrStartupGain = 4
 	// bbrCwndGain leaves room for delayed and coalesced ACKs (section 4.2.3.2).
 	bbrCwndGain = 2
 	// bbrMargin keeps the pacing rate a little below the bandwidth, so that queues drain.

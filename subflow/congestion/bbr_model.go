@@ -21,12 +21,6 @@ type bbrModel struct {
 	roundEnd   uint64
 	roundStart bool // the last ACK began a round
 
-	// roundMin is the smallest round-trip time of the present round, of roundSamples. queued: the round
-	// before has shown a queue, see hasQueue.
-	roundMin     time.Duration
-	roundSamples int
-	queued       bool
-
 	// heldUntil is the count of delivered bytes up to which what is delivered was sent
 	// while BBR itself held back (PROBE_RTT): such samples count as application-limited.
 	heldUntil uint64
@@ -47,8 +41,6 @@ func (m *bbrModel) update(s *Sample) {
 	if m.roundStart {
 		m.roundEnd = s.Delivered
 		m.bw.nextRound()
-		m.queued = m.hasQueue()
-		m.roundMin, m.roundSamples = 0, 0
 	}
 	// A sample from a time without data to send is a lower bound only.
 	limited := s.AppLimited || s.PriorDelivered < m.heldUntil
@@ -68,18 +60,6 @@ func (m *bbrModel) updateMinRTT(s *Sample) {
 		m.minRTT = s.RTT
 		m.minRTTStamp = s.Now
 	}
-	if s.RTT > 0 {
-		m.roundSamples++
-		if m.roundMin == 0 || s.RTT < m.roundMin {
-			m.roundMin = s.RTT
-		}
-	}
-}
-
-// hasQueue reports whether the present round shows a queue: none of its packets, of which there are
-// enough to tell that from ACKs that are held back (as in RFC 9406), was as fast as the path is.
-func (m *bbrModel) hasQueue() bool {
-	return m.roundSamples >= hystartSamples && m.roundMin >= m.minRTT+max(m.minRTT/hystartDivisor, hystartMinThresh)
 }
 
 // startRound lets a round trip begin with what is sent from now on.

@@ -18,11 +18,13 @@ type bbrPhases struct {
 	pacingGain, cwndGain float64
 
 	// STARTUP: the pipe is full when full did not grow for fullRounds rounds. strained: meanwhile there was a
-	// queue, or a loss.
+	// queue, or a loss. window is the gain of the window as long as there is no queue.
 	filled     bool
 	full       float64 // bytes/s
 	fullRounds int
 	strained   bool
+	window     float64
+	queue      riseDetector
 
 	// PROBE_BW: the index into bbrCycle, and when that phase began.
 	cycle      int
@@ -42,9 +44,12 @@ func (p *bbrPhases) init(now time.Time) {
 }
 
 // startup begins STARTUP with the window of BBR v3 (draft-ietf-ccwg-bbr): the high gain would end it with
-// nearly two bandwidth-delay products of queue, and often with losses that take a long path two round trips
-// to repair.
-func (p *bbrPhases) startup() { p.enter(bbrStartup, bbrHighGain, bbrCwndGain) }
+// nearly two bandwidth-delay products of queue.
+func (p *bbrPhases) startup() {
+	p.window = bbrCwndGain
+	p.queue = riseDetector{}
+	p.enter(bbrStartup, bbrStartupGain, p.window)
+}
 
 func (p *bbrPhases) enter(mode bbrMode, pacing, cwnd float64) {
 	p.mode, p.pacingGain, p.cwndGain = mode, pacing, cwnd
@@ -55,6 +60,7 @@ func (p *bbrPhases) advance(s *Sample, m *bbrModel, mss int) {
 	p.checkFull(s, m)
 	switch p.mode {
 	case bbrStartup:
+		p.watchQueue(s, m)
 		if p.filled {
 			p.enter(bbrDrain, bbrDrainGain, p.cwndGain)
 		}
@@ -76,19 +82,36 @@ func (p *bbrPhases) checkFull(s *Sample, m *bbrModel) {
 	if p.filled || !m.roundStart || s.AppLimited {
 		return
 	}
-	p.strained = p.strained || m.queued
+	p.strained = p.strained || p.queue.rising
 	if bw := m.bandwidth(); bw >= p.full*bbrFullGrowth {
 		p.full = bw
 		p.fullRounds, p.strained = 0, false
 		return
 	}
 	p.fullRounds++
-	if p.fullRounds == bbrFullRounds && !p.strained && p.cwndGain < bbrHighGain {
+	if p.fullRounds == bbrFullRounds && !p.strained && p.window < bbrHighGain {
 		// Nothing queues: it is ACKs held back that the window is too small for.
-		p.cwndGain = bbrHighGain
+		p.window = bbrHighGain
 		p.fullRounds = 0
 	}
 	p.filled = p.fullRounds >= bbrFullRounds
+}
+
+// watchQueue lets the window grow slowly while there is a queue: it holds more than the path does already, and what comes
+// back was sent with half of it. If something is lost then, the queue is full.
+func (p *bbrPhases) watchQueue(s *Sample, m *bbrModel) {
+	if m.roundStart {
+		p.queue.nextRound()
+	}
+	if s.RTT > 0 {
+		p.queue.add(s.Now, s.RTT)
+	}
+	if p.queue.rising {
+		p.enter(bbrStartup, bbrFullGrowth, bbrFullGrowth)
+		p.filled = p.filled || s.Lost > 0
+	} else {
+		p.enter(bbrStartup, bbrStartupGain, p.window)
+	}
 }
 
 // refill begins the search for a full pipe anew, if it is not over.

@@ -14,7 +14,7 @@ func TestBBRFirstRate(t *testing.T) {
 	b := NewBBR()
 	b.Init(Params{Now: simStart, MSS: simMSS, InitialWindow: 10 * simMSS, HandshakeRTT: rtt})
 	first := b.PacingRate()
-	require.InEpsilon(t, 2.885*10*simMSS/rtt.Seconds(), first, 0.02)
+	require.InEpsilon(t, bbrStartupGain*10*simMSS/rtt.Seconds(), first, 0.02)
 	require.Equal(t, 10*simMSS, b.Window())
 
 	b.OnSend(simStart, 74, 0)
@@ -48,16 +48,25 @@ func TestBBRPhases(t *testing.T) {
 	require.Zero(t, s.drops)
 }
 
-// STARTUP does not overflow a queue that is a little longer than the path, and is not misled by ACKs that are
-// held back.
+// STARTUP does not overflow a queue that holds four fifths of what the path does, loses little in one of a half, and is not
+// misled by ACKs that are held back.
 func TestBBRStartupWindow(t *testing.T) {
-	long := path{rate: mbit(20), oneWay: 40 * time.Millisecond, queue: 250_000} // 1.25 bandwidth-delay products
-	s := newSim(NewBBR(), long, 1)
-	require.Greater(t, s.run(time.Second), 0.6*long.rate)
-	require.Zero(t, s.drops)
+	for _, rate := range []float64{12, 16, 20, 25, 30} {
+		long := path{rate: mbit(rate), oneWay: 40 * time.Millisecond}
+		holds := long.rate * 0.08
+		for _, queue := range []struct {
+			part float64
+			lost int // in percent of what the path holds
+		}{{0.8, 0}, {0.5, 25}} {
+			long.queue = int(queue.part * holds)
+			s := newSim(NewBBR(), long, 1)
+			require.Greater(t, s.run(time.Second), 0.58*long.rate)
+			require.LessOrEqual(t, s.drops*simMSS, int(holds)*queue.lost/100, "%v Mbit/s, queue %v", rate, queue.part)
+		}
+	}
 
 	held := path{rate: mbit(50), oneWay: 5 * time.Millisecond, queue: 200_000, ackHold: 10 * time.Millisecond}
-	s = newSim(NewBBR(), held, 1)
+	s := newSim(NewBBR(), held, 1)
 	require.Greater(t, s.run(time.Second), 0.9*held.rate)
 }
 
