@@ -80,29 +80,28 @@ type Conn struct {
 
 // tx is the sending side.
 type tx struct {
-	buf         *sendbuf.Buffer
-	next        seq.DSN // first byte never placed
-	edge        seq.DSN // right edge of the peer's window (8684-3.3.5-01)
-	placed      placedQueue
-	reinject    []reinjection
-	reinjects   uint64 // bytes
-	redundancy  redundancy
-	opportunism opportunism
-	cond        sync.Cond
-	deadline    deadline
-	finAsked    bool // CloseWrite or Close
-	finAcked    bool // the peer has confirmed the end of our stream
-	finAt       time.Time
-	finTries    int
-	window      probe         // of a closed window
-	dataAck     probe         // of a DATA_ACK that lags
-	mildProbes  int           // of these, sent since the last DATA_ACK that moved
-	probedAt    time.Time     // when such a probe was sent last
-	dataLag     time.Duration // how long a DATA_ACK comes after TCP's ACK, as a rule
-	wide        wideDSN
-	paths       []scheduler.Path // scratch for the scheduler
-	pathSubs    []*sub
-	picked      []int
+	buf        *sendbuf.Buffer
+	next       seq.DSN // first byte never placed
+	edge       seq.DSN // right edge of the peer's window (8684-3.3.5-01)
+	placed     placedQueue
+	reinject   []reinjection
+	reinjects  uint64 // bytes
+	redundancy redundancy
+	cond       sync.Cond
+	deadline   deadline
+	finAsked   bool // CloseWrite or Close
+	finAcked   bool // the peer has confirmed the end of our stream
+	finAt      time.Time
+	finTries   int
+	window     probe         // of a closed window
+	dataAck    probe         // of a DATA_ACK that lags
+	mildProbes int           // of these, sent since the last DATA_ACK that moved
+	probedAt   time.Time     // when such a probe was sent last
+	dataLag    time.Duration // how long a DATA_ACK comes after TCP's ACK, as a rule
+	wide       wideDSN
+	paths      []scheduler.Path // scratch for the scheduler
+	pathSubs   []*sub
+	picked     []int
 }
 
 // rx is the receiving side.

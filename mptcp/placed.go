@@ -10,7 +10,7 @@ import (
 type placedChunk struct {
 	dsn   seq.DSN
 	n     int
-	sub   uint32
+	sub   uint32 // its ID; 0: another one brings it by now
 	again bool // it had been placed before
 	at    time.Time
 }
@@ -45,20 +45,14 @@ func (q *placedQueue) ack(dsn seq.DSN) (last placedChunk, ok bool) {
 	return last, ok
 }
 
-// newest is the chunk with the byte at dsn that was placed last, if that is known.
-func (q *placedQueue) newest(dsn seq.DSN) (placedChunk, bool) {
+// newest is the chunk with the byte at dsn that was placed last, zero if that is not known.
+func (q *placedQueue) newest(dsn seq.DSN) placedChunk {
 	for i := len(q.list) - 1; i >= q.head; i-- {
 		if p := q.list[i]; p.dsn.LessEq(dsn) && dsn.Less(p.end()) {
-			return p, true
+			return p
 		}
 	}
-	return placedChunk{}, false
-}
-
-// holder is the subflow that was given the byte at dsn last, 0 if that is not known.
-func (q *placedQueue) holder(dsn seq.DSN) uint32 {
-	p, _ := q.newest(dsn)
-	return p.sub
+	return placedChunk{}
 }
 
 // has reports whether subflow sub was given the byte at dsn.

@@ -94,7 +94,7 @@ func (c *Conn) probeDataAck(now time.Time) {
 	n := int(min(c.tx.next.Sub(c.shared.SndUna), int64(size)))
 	r := reinjection{dsn: c.shared.SndUna, n: n}
 	for _, s := range c.subs {
-		if holder := c.tx.placed.holder(r.dsn); s.ID != holder && s.works() && !s.isBackup() {
+		if holder := c.tx.placed.newest(r.dsn).sub; s.ID != holder && s.works() && !s.isBackup() {
 			r.from = holder
 		}
 	}
