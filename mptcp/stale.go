@@ -15,7 +15,7 @@ const (
 	staleBackoffs = 1
 	// deadBackoffs is after how many a stale subflow is given up if another one works.
 	deadBackoffs = 7
-	// maxBackoffs is after how many any subflow is given up, some 15 minutes (RFC 9293
+	// maxBackoffs is after how many any subflow is given up, after some eight minutes (RFC 9293
 	// section 3.8.3).
 	maxBackoffs = 15
 	// maxLag is by how much our timer may fire late: if it is later we did not run, and what has

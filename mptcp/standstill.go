@@ -45,7 +45,7 @@ func (c *Conn) probeStandstill(now time.Time) {
 		if !q.askedAt.IsZero() && s.LastReceived().After(q.askedAt) {
 			q.askedAt = time.Time{} // at most one retransmission for each probe
 			c.logf("silent subflow answers", s)
-			s.Sender().RetryNow(now)
+			s.Sender().RetryOnce(now)
 			s.next = s.Sender().Run(now)
 		}
 		if q.at.IsZero() {

@@ -67,3 +67,73 @@ func TestReturnBesideAnotherPath(t *testing.T) {
 		})
 	}
 }
+
+// A path that comes back before the second retransmission timeout is in use again with the next probe.
+func TestReturnBeforeTheTimers(t *testing.T) {
+	onPair(t, setup{paths: 2, shapes: []simnet.Shape{shapeA, shapeA}}, func(t *testing.T, p *pair) {
+		c, s := p.connectFully(2)
+		failed, stop := readErr(s), writeErr(c)
+		time.Sleep(2 * time.Second)
+		p.links[0].Down()
+		time.Sleep(300 * time.Millisecond)
+		require.Equal(t, "stale", c.Info().Subflows[0].State)
+		p.links[0].Up()
+		returned := time.Now()
+		eventually(t, func() bool { return c.Info().Subflows[0].State == "established" }, "it works")
+		require.Less(t, time.Since(returned), 250*time.Millisecond)
+		require.NoError(t, c.Abort())
+		require.Error(t, result(t, stop))
+		require.Error(t, result(t, failed))
+	})
+}
+
+// The longer a path makes no progress the rarer are the probes, down to one in 10 s. What comes from the peer, such as what
+// it sends again since our ACKs are lost, makes them no more frequent.
+func TestProbesGetRarer(t *testing.T) {
+	for _, deaf := range []bool{true, false} {
+		onPair(t, setup{paths: 1}, func(t *testing.T, p *pair) {
+			c, _ := p.connectFully(1)
+			p.links[0].There.Through(dropAll)
+			if deaf {
+				p.links[0].Back.Through(dropAll)
+			}
+			probes := func() int {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				return c.subs[0].standstill.probes
+			}
+			_, err := c.Write(make([]byte, 1000))
+			require.NoError(t, err)
+			time.Sleep(time.Minute)
+			require.InDelta(t, 67, probes(), 2, "20 in 6 s, 20 in 12 s, 20 in 24 s and some")
+			time.Sleep(2 * time.Minute)
+			before := probes()
+			time.Sleep(time.Minute)
+			require.InDelta(t, 6, probes()-before, 1, "one in 9.6 s, later in 10")
+			require.NoError(t, c.Abort())
+		})
+	}
+}
+
+// A path on which probes are answered and data gets lost carries no more data than one retransmission for each probe.
+func TestPathForProbesOnly(t *testing.T) {
+	onPair(t, setup{paths: 2, shapes: []simnet.Shape{shapeA, shapeA}}, func(t *testing.T, p *pair) {
+		c, s := p.connectFully(2)
+		failed, stop := readErr(s), writeErr(c)
+		time.Sleep(time.Second)
+		data := 0
+		p.links[0].There.Through(simnet.DropIf(func(b []byte) bool {
+			if simnet.HasPayload(b) {
+				data++
+			}
+			return simnet.HasPayload(b)
+		}))
+		time.Sleep(time.Second)
+		data = 0
+		time.Sleep(20 * time.Second)
+		require.Less(t, data, 50, "20 in 6 s, and 23 more")
+		require.NoError(t, c.Abort())
+		require.Error(t, result(t, stop))
+		require.Error(t, result(t, failed))
+	})
+}

@@ -100,6 +100,17 @@ func (s *Sender) RetryNow(now time.Time) {
 	s.onTimeout(now)
 }
 
+// RetryOnce sends again at once what the retransmission timer waits for, since something has come on the path. The
+// timer's pauses stay as long as they are until there is progress: whatever comes, the peer may not have got our data.
+func (s *Sender) RetryOnce(now time.Time) {
+	if s.closed || s.rtx.base.IsZero() {
+		return
+	}
+	backoffs := s.rtx.backoffs
+	s.onTimeout(now)
+	s.rtx.backoffs = backoffs
+}
+
 // sendWindowProbe sends the first byte that is not acknowledged: again, or for the first
 // time and beyond the closed window.
 func (s *Sender) sendWindowProbe(now time.Time) {
