@@ -11,7 +11,7 @@ type placedChunk struct {
 	dsn   seq.DSN
 	n     int
 	sub   uint32 // its ID; 0: another one brings it by now
-	again bool // it had been placed before
+	again bool   // it had been placed before
 	at    time.Time
 }
 
