@@ -143,6 +143,37 @@ func TestEarliestAvoidsLosses(t *testing.T) {
 	require.Equal(t, []int{0}, pick(bulk(1000, 8<<20, 0)))
 }
 
+// A message stays on the path that was opened first where another one is better by less than can be measured. Bulk data
+// has no such preference.
+func TestEarliestPrefersTheFirst(t *testing.T) {
+	first, second := fastPath(0), fastPath(0)
+	second.ID = 2
+	pick := func(req Request, rtt time.Duration) []int {
+		first.MinRTT, first.SRTT, first.Cwnd = rtt, rtt, int(1.25e6*rtt.Seconds())
+		return Earliest().Pick(req, []Path{first, second}, nil)
+	}
+	for _, size := range []int{1000, 64 << 10} {
+		require.Equal(t, []int{0}, pick(bulk(size, 8<<20, 0), 20*time.Millisecond+time.Millisecond/2), "%d", size)
+		require.Equal(t, []int{1}, pick(bulk(size, 8<<20, 0), 23*time.Millisecond), "%d", size)
+	}
+	require.Equal(t, []int{1}, pick(bulk(64<<10+1, 8<<20, 0), 20*time.Millisecond+time.Millisecond/2))
+}
+
+// A path is late when nothing has come for a round trip and four times its variation, or for as long as a peer may think
+// about an ACK.
+func TestOverdue(t *testing.T) {
+	for _, c := range []struct{ rttvar, silence, want time.Duration }{
+		{ms(1), ms(59), 0},
+		{ms(1), ms(61), ms(61)},
+		{ms(20), ms(99), 0},
+		{ms(20), ms(101), ms(101)},
+	} {
+		p := fastPath(1000)
+		p.RTTVar, p.LastProgress = c.rttvar, start.Add(-c.silence)
+		require.Equal(t, c.want, overdue(Request{Now: start}, &p))
+	}
+}
+
 // Turns are as long as paths are fast.
 func TestRoundRobinByRate(t *testing.T) {
 	paths := []Path{{ID: 1, Room: 1e9, MSS: mss, DeliveryRate: 4e6}, {ID: 2, Room: 1e9, MSS: mss, DeliveryRate: 1e6}, {ID: 3, Room: 1e9, MSS: mss}}

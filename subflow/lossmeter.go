@@ -37,7 +37,7 @@ func fading(d time.Duration) float64 { return math.Exp2(-d.Seconds() / lossHalfL
 
 // ratio is the share, from 0 to 1.
 func (m *lossMeter) ratio(now time.Time) float64 {
-	f := fading(max(now.Sub(m.at), 0))
+	f := fading(now.Sub(m.at))
 	if m.lost*f < lossForgotten {
 		return 0
 	}

@@ -28,6 +28,11 @@ func TestLossMeter(t *testing.T) {
 	require.InDelta(t, 100.0/64/16, m.ratio(now.Add(time.Minute)), 1e-3)
 	require.Zero(t, m.ratio(now.Add(2*time.Minute)))
 
+	none := lossMeter{}
+	none.count(now, 16, -3)
+	none.count(now, 0, 1)
+	require.InDelta(t, 1.0/16, none.ratio(now), 1e-9, "what has arrived is no credit")
+
 	all := lossMeter{}
 	all.count(now, 16, 30)
 	require.Equal(t, 1.0, all.ratio(now))
