@@ -27,3 +27,13 @@ func TestJoinIsHurriedWhenNothingIsLeft(t *testing.T) {
 		exchange(t, c, s, 100_000)
 	})
 }
+
+// The longer a path has been silent, the rarer are the SYNs.
+func TestKnockPause(t *testing.T) {
+	for silent, want := range map[time.Duration]time.Duration{
+		0: 200 * time.Millisecond, time.Second: 200 * time.Millisecond, 5 * time.Second: 500 * time.Millisecond,
+		time.Minute: 6 * time.Second, time.Hour: 10 * time.Second,
+	} {
+		require.Equal(t, want, knockPause(silent))
+	}
+}
