@@ -21,6 +21,9 @@ const (
 
 	bbrMinRTTWindow     = 10 * time.Second
 	bbrProbeRTTDuration = 200 * time.Millisecond
+	// bbrProbeRTTGain is the share of the bandwidth-delay product that PROBE_RTT leaves in flight, that of BBR v3
+	// (draft-ietf-ccwg-bbr): enough to empty any queue that was made by the sender.
+	bbrProbeRTTGain = 0.5
 
 	// The pipe is full when the bandwidth did not grow by a quarter for three rounds
 	// (section 4.3.2.2).
@@ -111,8 +114,9 @@ func (b *bbr) OnAck(s *Sample) {
 	if m.minRTTExpired && !b.idle && b.phases.mode != bbrProbeRTT {
 		b.saveWindow()
 		b.phases.enterProbeRTT()
+		b.window = min(b.window, s.PriorInFlight)
 	}
-	if b.phases.mode == bbrProbeRTT && b.phases.probeRTTDone(s, m, b.minWindow()) {
+	if b.phases.mode == bbrProbeRTT && b.phases.probeRTTDone(s, m, b.probeRTTWindow()) {
 		b.endProbeRTT(s.Now)
 	}
 	m.minRTTExpired = false
@@ -137,6 +141,13 @@ func (b *bbr) setPace(gain float64) {
 
 // setWindow moves the window towards its target by what was delivered.
 func (b *bbr) setWindow(s *Sample) {
+	probing := b.phases.mode == bbrProbeRTT
+	if target := b.probeRTTWindow(); probing && b.window > target {
+		// Half of what is delivered leaves again: if nothing did until the window is that small, what was placed on
+		// this path would wait, and so would all behind it.
+		b.window = max(b.window-s.Lost-s.Acked/2, target)
+		return
+	}
 	b.window -= s.Lost
 	if b.recovery.state == bbrConserving {
 		b.window = max(b.window, s.InFlight+s.Acked)
@@ -144,8 +155,8 @@ func (b *bbr) setWindow(s *Sample) {
 		b.grow(s.Acked)
 	}
 	b.window = min(max(b.window, b.minWindow()), maxWindow)
-	if b.phases.mode == bbrProbeRTT {
-		b.window = min(b.window, b.minWindow())
+	if probing {
+		b.window = min(b.window, b.probeRTTWindow())
 	}
 }
 
@@ -179,6 +190,9 @@ func (b *bbr) quantum() int {
 }
 
 func (b *bbr) minWindow() int { return bbrMinSegments * b.mss }
+
+// probeRTTWindow is what PROBE_RTT leaves in flight.
+func (b *bbr) probeRTTWindow() int { return max(b.model.bdp(bbrProbeRTTGain), b.minWindow()) }
 
 // saveWindow remembers the window before recovery or PROBE_RTT reduce it.
 func (b *bbr) saveWindow() {

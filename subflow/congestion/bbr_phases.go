@@ -9,7 +9,7 @@ const (
 	bbrStartup  bbrMode = iota // double the rate until the pipe is full
 	bbrDrain                   // take out the queue that this made
 	bbrProbeBW                 // cruise, and ask for more now and then
-	bbrProbeRTT                // empty the pipe for a moment to see the true round-trip time
+	bbrProbeRTT                // send less for a moment to see the true round-trip time
 )
 
 // bbrPhases is the state machine and the two gains it sets.
@@ -31,7 +31,7 @@ type bbrPhases struct {
 	cycleStart time.Time
 	random     uint64
 
-	// PROBE_RTT: when it may end; zero until what is in flight has fallen to the minimum. A
+	// PROBE_RTT: when it may end; zero until what is in flight has fallen to its window. A
 	// round trip has to pass as well.
 	probeUntil time.Time
 	probeRound bool
@@ -159,11 +159,11 @@ func (p *bbrPhases) enterProbeRTT() {
 	p.probeRound = false
 }
 
-// probeRTTDone reports whether the pipe has been nearly empty for long enough.
-func (p *bbrPhases) probeRTTDone(s *Sample, m *bbrModel, minWindow int) bool {
+// probeRTTDone reports whether no more than window has been in flight for long enough.
+func (p *bbrPhases) probeRTTDone(s *Sample, m *bbrModel, window int) bool {
 	m.holdBack(s.InFlight)
 	if p.probeUntil.IsZero() {
-		if s.InFlight <= minWindow {
+		if s.InFlight <= window {
 			p.probeUntil = s.Now.Add(bbrProbeRTTDuration)
 			m.startRound()
 		}

@@ -145,3 +145,25 @@ func TestMaxFilter(t *testing.T) {
 	}
 	require.Equal(t, 4.0, f.max, "rounds without a sample do not count")
 }
+
+// PROBE_RTT never stops the sending: what was placed on the path would wait, and all that the peer got behind it.
+func TestBBRProbeRTTSendsOn(t *testing.T) {
+	b := NewBBR().(*bbr)
+	s := newSim(b, path{rate: mbit(20), oneWay: 40 * time.Millisecond, queue: 250_000}, 1)
+	s.run(2 * time.Second)
+	units, sent, longest, least := 0, s.now, time.Duration(0), 1<<30
+	s.everyAck = func(a *Sample) {
+		if s.nextUnit != units {
+			longest = max(longest, s.now.Sub(sent))
+			units, sent = s.nextUnit, s.now
+		}
+		if b.phases.mode == bbrProbeRTT {
+			least = min(least, a.InFlight)
+		}
+	}
+	goodput := s.run(10 * time.Second)
+	require.Less(t, longest, 10*time.Millisecond)
+	require.LessOrEqual(t, least, b.model.bdp(bbrProbeRTTGain), "in flight")
+	require.InEpsilon(t, 80*time.Millisecond, b.model.minRTT, 0.02)
+	require.Greater(t, goodput, 0.95*mbit(20))
+}
