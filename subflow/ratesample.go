@@ -9,6 +9,22 @@ type rateStamp struct {
 	deliveredAt time.Time
 	firstSentAt time.Time
 	appLimited  bool
+	lump        uint32 // the number of the lump that was being delivered
+}
+
+const (
+	// keptLumps is how many lumps are remembered.
+	keptLumps = 64
+	// minLump and maxLump bound how long a lump may last.
+	minLump, maxLump = 250 * time.Microsecond, 10 * time.Millisecond
+)
+
+// lump is what was delivered within an eighth of a round trip. Where ACKs come in one go, because the path or this machine
+// has held them up, data leaves while they are being processed: counted from then on, the rest of them would look as if
+// the path had delivered it in the round trip that follows.
+type lump struct {
+	begun, end time.Time
+	delivered  uint64 // at the end
 }
 
 // rateSampler measures the rate at which data arrives at the peer
@@ -21,6 +37,10 @@ type rateSampler struct {
 	// not by the network; 0 if it is not.
 	limitedUntil uint64
 	last         float64 // bytes/s, the newest usable sample
+
+	lumps    [keptLumps]lump // a ring
+	lump     uint32          // the number of the present one
+	lumpTime time.Duration   // how long one may last
 
 	// newest is the record delivered by the present ACK that left last.
 	newest struct {
@@ -35,13 +55,21 @@ type rateSampler struct {
 func (s *rateSampler) stamp(r *record, idle bool) {
 	if idle {
 		s.firstSentAt, s.deliveredAt = r.sent, r.sent
+		s.beginLump(r.sent)
 	}
 	r.rate = rateStamp{
 		delivered:   s.delivered,
 		deliveredAt: s.deliveredAt,
 		firstSentAt: s.firstSentAt,
 		appLimited:  s.limitedUntil != 0,
+		lump:        s.lump,
 	}
+}
+
+// beginLump begins a lump in which nothing was delivered yet.
+func (s *rateSampler) beginLump(now time.Time) {
+	s.lump++
+	s.lumps[s.lump%keptLumps] = lump{begun: now, end: now, delivered: s.delivered}
 }
 
 // markAppLimited begins a phase whose samples are lower bounds only: until all that is in
@@ -53,8 +81,13 @@ func (s *rateSampler) markAppLimited(inFlight int) {
 // deliver counts r as delivered. An ambiguous record may have been delivered by an
 // earlier transmission than its stamp tells of: it gives no sample.
 func (s *rateSampler) deliver(now time.Time, r *record, ambiguous bool) {
+	if now.Sub(s.lumps[s.lump%keptLumps].begun) > max(s.lumpTime, minLump) {
+		s.beginLump(now)
+	}
 	s.delivered += uint64(r.n)
 	s.deliveredAt = now
+	l := &s.lumps[s.lump%keptLumps]
+	l.end, l.delivered = now, s.delivered
 	if ambiguous {
 		return
 	}
@@ -85,8 +118,13 @@ func (s *rateSampler) sample(minRTT time.Duration) (rate float64, appLimited boo
 		return 0, n.stamp.appLimited, n.stamp.delivered
 	}
 	rate = float64(s.delivered-n.stamp.delivered) / interval.Seconds()
+	// Schedulers are shown this: of a short transfer, which may be one lump, it says more.
 	if !n.stamp.appLimited || rate > s.last {
 		s.last = rate
+	}
+	s.lumpTime = min(minRTT/8, maxLump)
+	if l := &s.lumps[n.stamp.lump%keptLumps]; s.lump-n.stamp.lump < keptLumps && s.deliveredAt.After(l.end) {
+		rate = min(rate, float64(s.delivered-l.delivered)/s.deliveredAt.Sub(l.end).Seconds())
 	}
 	return rate, n.stamp.appLimited, n.stamp.delivered
 }
