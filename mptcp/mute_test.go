@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomptcp/gomptcp/internal/mib"
+	"github.com/gomptcp/gomptcp/internal/packet"
 	"github.com/gomptcp/gomptcp/pathmgr"
 	"github.com/gomptcp/gomptcp/tun/simnet"
 )
@@ -52,16 +53,16 @@ type download struct {
 	err   <-chan error
 }
 
-// startDownload sends n bytes from s to c, or for ever if n is 0.
+// startDownload sends n bytes from s to c.
 func startDownload(s, c *Conn, n int) *download {
 	d := new(download)
 	go func() {
 		b := make([]byte, 16<<10)
-		for sent := 0; n == 0 || sent < n; {
+		for sent := 0; sent < n; {
 			for i := range b {
 				b[i] = floodByte(sent + i)
 			}
-			m, err := s.Write(b[:min(len(b), n-sent+len(b)*b2i(n == 0))])
+			m, err := s.Write(b[:min(len(b), n-sent)])
 			if sent += m; err != nil {
 				return
 			}
@@ -88,13 +89,6 @@ func startDownload(s, c *Conn, n int) *download {
 		}
 	})
 	return d
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // resumes waits until the download goes on and returns how long that took.
@@ -248,6 +242,43 @@ func TestQuestionsKeepTheirDistance(t *testing.T) {
 		require.True(t, c.askAt(sub).Before(now.Add(2*silentRTTs*minSilence)))
 		sub.SendProbe(now.Add(-100 * time.Millisecond))
 		require.Equal(t, now.Add(450*time.Millisecond), c.askAt(sub))
+	})
+}
+
+// When nothing comes on any path, each is asked after 150 ms, or 300 if that may be a pause, once more soon, and then more and
+// more seldom.
+func TestQuestionsGetRarer(t *testing.T) {
+	onRouted(t, pathmgr.Default, pathmgr.None, func(t *testing.T, r *routed, c, s *Conn) {
+		startDownload(s, c, 30<<20)
+		time.Sleep(2 * time.Second)
+		stopped := time.Now()
+		var asked []time.Time
+		for i, l := range r.links[0] {
+			l.There.Through(func(_ *simnet.Passage, b []byte) {
+				if p, ok := packet.ParseTCP(b); ok && i == 0 && p.Flags() == packet.FlagACK && time.Since(stopped) > 100*time.Millisecond {
+					asked = append(asked, time.Now())
+				}
+			})
+			l.Back.Through(dropAll)
+		}
+		time.Sleep(11 * time.Second)
+		first := asked[0].Sub(stopped)
+		require.True(t, first > 140*time.Millisecond && first < 160*time.Millisecond || first > 290*time.Millisecond && first < 310*time.Millisecond, first)
+		require.Greater(t, len(asked), 30)
+		for i, at := range asked[1:] {
+			want := 200 * time.Millisecond
+			switch {
+			case i == 0:
+				want = minAnswer / 3
+			case i == 1:
+				want = 100 * time.Millisecond
+			case i >= 19:
+				want = 400 * time.Millisecond
+			}
+			require.InDelta(t, want, at.Sub(asked[i]), float64(2*time.Millisecond), "question %d", i+1)
+		}
+		require.NoError(t, c.Abort())
+		require.NoError(t, s.Abort())
 	})
 }
 

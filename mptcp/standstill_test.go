@@ -68,25 +68,6 @@ func TestReturnBesideAnotherPath(t *testing.T) {
 	}
 }
 
-// A path that comes back before the second retransmission timeout is in use again with the next probe.
-func TestReturnBeforeTheTimers(t *testing.T) {
-	onPair(t, setup{paths: 2, shapes: []simnet.Shape{shapeA, shapeA}}, func(t *testing.T, p *pair) {
-		c, s := p.connectFully(2)
-		failed, stop := readErr(s), writeErr(c)
-		time.Sleep(2 * time.Second)
-		p.links[0].Down()
-		time.Sleep(300 * time.Millisecond)
-		require.Equal(t, "stale", c.Info().Subflows[0].State)
-		p.links[0].Up()
-		returned := time.Now()
-		eventually(t, func() bool { return c.Info().Subflows[0].State == "established" }, "it works")
-		require.Less(t, time.Since(returned), 250*time.Millisecond)
-		require.NoError(t, c.Abort())
-		require.Error(t, result(t, stop))
-		require.Error(t, result(t, failed))
-	})
-}
-
 // The longer a path makes no progress the rarer are the probes, down to one in 10 s. What comes from the peer, such as what
 // it sends again since our ACKs are lost, makes them no more frequent.
 func TestProbesGetRarer(t *testing.T) {
