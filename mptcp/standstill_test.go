@@ -3,6 +3,7 @@ package mptcp
 import (
 	"fmt"
 	"io"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -98,21 +99,22 @@ func TestProbesGetRarer(t *testing.T) {
 
 // A path on which probes are answered and data gets lost carries no more data than one retransmission for each probe.
 func TestPathForProbesOnly(t *testing.T) {
-	onPair(t, setup{paths: 2, shapes: []simnet.Shape{shapeA, shapeA}}, func(t *testing.T, p *pair) {
+	slow := simnet.Shape{Rate: 2 * simnet.Mbps, Delay: 10 * time.Millisecond, Queue: simnet.Queue{Time: 50 * time.Millisecond}}
+	onPair(t, setup{paths: 2, shapes: []simnet.Shape{slow, slow}}, func(t *testing.T, p *pair) {
 		c, s := p.connectFully(2)
 		failed, stop := readErr(s), writeErr(c)
 		time.Sleep(time.Second)
-		data := 0
+		var data atomic.Int64
 		p.links[0].There.Through(simnet.DropIf(func(b []byte) bool {
 			if simnet.HasPayload(b) {
-				data++
+				data.Add(1)
 			}
 			return simnet.HasPayload(b)
 		}))
 		time.Sleep(time.Second)
-		data = 0
+		data.Store(0)
 		time.Sleep(20 * time.Second)
-		require.Less(t, data, 50, "20 in 6 s, and 23 more")
+		require.Less(t, data.Load(), int64(50), "20 in 6 s, and 23 more")
 		require.NoError(t, c.Abort())
 		require.Error(t, result(t, stop))
 		require.Error(t, result(t, failed))
