@@ -1,6 +1,7 @@
 package mptcp
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -29,7 +30,11 @@ func (c *Conn) push(now time.Time) bool {
 		if kind != fresh {
 			req.Reinjection, req.ReinjectionOf, req.Opportunistic = true, c.toAvoid(chunk.from), kind == blocking
 		}
-		if !c.snapshotPaths(now) {
+		rest := math.MaxInt
+		if kind == fresh {
+			rest = req.Waiting
+		}
+		if !c.snapshotPaths(now, rest) {
 			return placed
 		}
 		c.tx.picked = c.sched.Pick(req, c.tx.paths, c.tx.picked[:0])
@@ -94,9 +99,9 @@ func (c *Conn) nextChunk(now time.Time) (reinjection, chunkKind) {
 	return reinjection{dsn: c.tx.next, n: int(max(min(unsent, window, sendbuf.BlockSize), 0))}, fresh
 }
 
-// snapshotPaths fills tx.paths with the subflows that can take data; it reports whether
-// there are any.
-func (c *Conn) snapshotPaths(now time.Time) bool {
+// snapshotPaths fills tx.paths with the subflows that can take data, of which the last rest bytes wait; it reports
+// whether there are any.
+func (c *Conn) snapshotPaths(now time.Time, rest int) bool {
 	c.tx.paths, c.tx.pathSubs = c.tx.paths[:0], c.tx.pathSubs[:0]
 	room := 0
 	for _, s := range c.subs {
@@ -107,7 +112,7 @@ func (c *Conn) snapshotPaths(now time.Time) bool {
 		p := scheduler.Path{
 			ID: s.ID, Local: s.Local, Remote: s.Remote, Backup: s.RemoteBackup, LocalBackup: s.standsBy(), Stale: s.stale || s.suspect || s.isDoubted(),
 			SRTT: st.SRTT, RTTVar: st.RTTVar, MinRTT: st.MinRTT, Cwnd: st.Cwnd, InFlight: st.InFlight, Unsent: st.Unsent,
-			Room: s.Sender().Room(), DeliveryRate: st.DeliveryRate, PacingRate: st.PacingRate, MSS: s.MSS(),
+			Room: s.Sender().RoomFor(rest), DeliveryRate: st.DeliveryRate, PacingRate: st.PacingRate, MSS: s.MSS(),
 			Sent: st.BytesSent, Lost: st.Lost, Retransmits: st.Retransmits, LossRatio: s.Sender().LossRatio(now),
 			LastProgress: s.Sender().LastProgress(),
 		}

@@ -1,6 +1,7 @@
 package subflow
 
 import (
+	"math"
 	"time"
 
 	"github.com/gomptcp/gomptcp/internal/rangeset"
@@ -159,7 +160,11 @@ func (s *Sender) Quantum() int {
 // a segment only when nothing is queued and the peer's window is so small. When nothing
 // is queued and that window is closed it is one segment, to probe the window with. On a
 // paced subflow only little may wait, so that decisions are made late.
-func (s *Sender) Room() int {
+func (s *Sender) Room() int { return s.RoomFor(math.MaxInt) }
+
+// RoomFor is Room for the last rest bytes that wait, at least 1: the end of a message, which is less than a segment, may be placed
+// where it fits.
+func (s *Sender) RoomFor(rest int) int {
 	if s.closed || s.finished {
 		return 0
 	}
@@ -178,7 +183,7 @@ func (s *Sender) Room() int {
 		room = min(room, wait-unsent)
 	}
 	if room < s.mss {
-		if empty {
+		if empty || room >= rest {
 			return max(room, 0)
 		}
 		return 0

@@ -148,7 +148,7 @@ func (m *sim) pump() {
 		m.toSend -= n
 	}
 	for m.placed.Less(m.buf.End()) {
-		n := min(m.s.Room(), m.s.Quantum(), int(m.buf.End().Sub(m.placed)))
+		n := min(m.s.RoomFor(int(m.buf.End().Sub(m.placed))), m.s.Quantum(), int(m.buf.End().Sub(m.placed)))
 		if n == 0 {
 			break
 		}

@@ -416,6 +416,18 @@ func TestSenderPacing(t *testing.T) {
 	require.Equal(t, 40*simMSS, m.s.Quantum())
 }
 
+// The end of a message has room where it fits, though it is less than a segment; what goes on has not.
+func TestSenderRoomForTheEnd(t *testing.T) {
+	m := newSim(t, simConfig{delay: 20 * time.Millisecond, burst: 40 * simMSS, cc: &fixedWindow{window: 10*simMSS + 200}})
+	m.write(10 * simMSS)
+	require.Zero(t, m.s.Room())
+	require.Zero(t, m.s.RoomFor(201))
+	require.Equal(t, 200, m.s.RoomFor(200))
+	m.write(200)
+	m.runFor(time.Millisecond)
+	require.EqualValues(t, 10*simMSS+200, m.s.BytesSent())
+}
+
 // Reordering of 3 ms on a path with 10 ms round trip, which a fixed reordering window takes
 // for loss all the time.
 func TestSenderReordering(t *testing.T) {
