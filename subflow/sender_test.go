@@ -315,6 +315,35 @@ func TestSenderUndoByTimestamp(t *testing.T) {
 	require.Equal(t, 1, cc.undos)
 }
 
+// The round trip becomes much longer than the retransmission timeout, and stays so, while there is little to send: every
+// message is sent again before its ACK comes. The ACKs echo the originals, which tells how long it is now.
+func TestSenderLearnsLongerRoundTrip(t *testing.T) {
+	const rtt = 1200 // ms
+	var now time.Time
+	again := 0
+	s, _ := scripted(t, 1<<20, func(seg *Segment) {
+		seg.TSVal = 1 + uint32(now.Sub(simStart)/time.Millisecond)
+		if seg.Retransmit {
+			again++
+		}
+	})
+	const messages = 40
+	for i := range messages {
+		begin := i * 2 * rtt
+		now = ms(begin)
+		s.place(100)
+		again = 0
+		for next := s.Run(now); !next.IsZero() && next.Before(ms(begin+rtt)); next = s.Run(now) {
+			now = next
+		}
+		now = ms(begin + rtt)
+		s.OnAck(now, &Ack{Seq: s.seqOf(uint64(100 * (i + 1))), Window: 1 << 20, HasTS: true, TSEcr: uint32(1 + begin)})
+		s.Run(now)
+	}
+	require.InDelta(t, rtt, s.SRTT().Milliseconds(), 50)
+	require.Zero(t, again)
+}
+
 // A spike of delay lets the timer fire; the ACKs of the originals take it back.
 func TestSenderSpuriousTimeout(t *testing.T) {
 	sent := 0

@@ -58,6 +58,11 @@ type ackWork struct {
 	// rtt is that of the newest record that was sent once and is now delivered.
 	rtt     time.Duration
 	rttSent time.Time
+	// echoRTT is that of a transmission which the ACK echoes although the record was sent again since; 0 if there is none. It
+	// is up to 2 ms too long, as timestamps are no finer. Without it a round trip that has become longer than the
+	// retransmission timeout would stay unknown, since everything is sent again before its ACK comes. It counts for no more
+	// than that timeout: a first ACK may have been lost, and what is echoed is as old as the outage then.
+	echoRTT time.Duration
 	// filled: the left edge moved over something that was sent again. What lies behind it has
 	// waited at the peer for that, and its RTT says nothing.
 	filled bool
@@ -220,6 +225,9 @@ func (s *Sender) deliver(w *ackWork, r *record, arrived bool) {
 	case early:
 		w.earlyEnd = r.end()
 		s.noteOrder(w.now, r.before, r.end())
+		if s.echoesEarlier(w, r) {
+			w.echoRTT = min(w.now.Sub(r.sent)+time.Duration(r.tsVal-w.ack.TSEcr+1)*time.Millisecond, s.rtt.rto())
+		}
 	case !r.retransmitted():
 		if w.rtt == 0 || r.sent.After(w.rttSent) {
 			w.rtt, w.rttSent = max(w.now.Sub(r.sent), 1), r.sent
@@ -238,12 +246,15 @@ func (s *Sender) deliver(w *ackWork, r *record, arrived bool) {
 
 // tooSoon reports whether the ACK of r, which was sent again, is for an earlier
 // transmission: its answer is there in less than a round trip (RFC 8985 section 6.2), or
-// echoes an earlier timestamp (RFC 3522; only the ACK that moves the left edge over
-// it does for sure).
+// echoes an earlier timestamp (RFC 3522).
 func (s *Sender) tooSoon(w *ackWork, r *record) bool {
-	if minRTT := s.rtt.minRTT(); w.now.Sub(r.sent) < minRTT-minRTT/8 {
-		return true
-	}
+	minRTT := s.rtt.minRTT()
+	return w.now.Sub(r.sent) < minRTT-minRTT/8 || s.echoesEarlier(w, r)
+}
+
+// echoesEarlier reports whether the ACK of r, which was sent again, echoes an earlier transmission. Only the one that moves
+// the left edge over r does for sure.
+func (s *Sender) echoesEarlier(w *ackWork, r *record) bool {
 	return r.off == s.una && w.ack.HasTS && r.tsVal != 0 && int32(w.ack.TSEcr-r.tsVal) < 0 &&
 		s.offsetOf(w.ack.Seq) >= int64(r.end())
 }
@@ -258,7 +269,7 @@ func (s *Sender) noteOrder(now, sent time.Time, end uint64) {
 // estimate updates RTT, RACK and the state of delivery.
 func (s *Sender) estimate(w *ackWork) {
 	if w.filled {
-		w.rtt = 0
+		w.rtt = w.echoRTT
 	}
 	if w.rtt > 0 {
 		s.rtt.add(w.now, w.rtt)
