@@ -111,10 +111,10 @@ func (c *Conn) snapshotPaths(now time.Time, rest int) bool {
 		st := s.Sender().Snapshot()
 		p := scheduler.Path{
 			ID: s.ID, Local: s.Local, Remote: s.Remote, Backup: s.RemoteBackup, LocalBackup: s.standsBy(), Stale: s.stale || s.suspect || s.isDoubted(),
-			SRTT: st.SRTT, RTTVar: st.RTTVar, MinRTT: st.MinRTT, Cwnd: st.Cwnd, InFlight: st.InFlight, Unsent: st.Unsent,
+			SRTT: st.SRTT, RTTVar: st.RTTVar, MinRTT: st.MinRTT, Carried: st.Carried, Cwnd: st.Cwnd, InFlight: st.InFlight, Unsent: st.Unsent,
 			Room: s.Sender().RoomFor(rest), DeliveryRate: st.DeliveryRate, PacingRate: st.PacingRate, MSS: s.MSS(),
 			Sent: st.BytesSent, Lost: st.Lost, Retransmits: st.Retransmits, LossRatio: s.Sender().LossRatio(now),
-			LastProgress: s.Sender().LastProgress(),
+			LastProgress: s.Sender().LastProgress(), OldestSent: s.Sender().OldestSent(),
 		}
 		room += p.Room
 		c.tx.paths = append(c.tx.paths, p)

@@ -69,13 +69,23 @@ func arrival(req Request, p *Path) float64 {
 	trip := p.MinRTT.Seconds()
 	size := float64(chunkSize(req, p))
 	ahead := float64(p.InFlight + p.Unsent)
-	// What is in flight beyond rate times round trip stands in a queue, or waits for the window.
-	t := max(trip/2+(float64(p.Unsent)+size)/r, (ahead+size)/r-trip/2)
+	// What is in flight beyond rate times round trip stands in a queue, or waits for the window. Of a burst that has just
+	// left, all is still to come.
+	t := max(trip/2+(float64(p.Unsent)+size)/r, max(untilAck(req, p), size/r)+ahead/r-trip/2)
 	t += lossCost(req, p)
 	if silence := overdue(req, p); silence > 0 {
 		t += silence.Seconds() // who is late is expected to be so for as long again
 	}
 	return t
+}
+
+// untilAck is the least time in seconds until the oldest segment in flight on p, behind which the others stand in a queue,
+// can be acknowledged; 0 if none does. Messages come one by one, and what one left behind says little of the next.
+func untilAck(req Request, p *Path) float64 {
+	if isMessage(req) || p.OldestSent.IsZero() || !queues(p) {
+		return 0
+	}
+	return max(p.OldestSent.Add(p.MinRTT).Sub(req.Now), 0).Seconds()
 }
 
 // chunkSize is how much of the request is looked at: a segment.
@@ -84,7 +94,8 @@ func chunkSize(req Request, p *Path) int { return min(max(req.Size, 1), max(p.MS
 // rate is that of p in bytes/s, never 0: what a window in a round trip makes, which some controllers
 // hold larger than they will send; or what was measured if that is more, which it is after
 // the window was halved. Where a queue stands the path brings no more than it does, however wide the window
-// is: what is under way in a round trip.
+// is: what is under way in a round trip. That is what came in those that SRTT tells of where it was more: less may be
+// under way now because the peer's window is full of what other paths carry.
 func rate(p *Path) float64 {
 	trip := max(p.SRTT, time.Millisecond)
 	r := float64(p.Cwnd) / trip.Seconds()
@@ -92,7 +103,7 @@ func rate(p *Path) float64 {
 		r = min(r, p.PacingRate)
 	}
 	if queues(p) {
-		r = min(r, float64(p.InFlight)/trip.Seconds())
+		r = min(r, float64(max(p.InFlight, p.Carried))/trip.Seconds())
 	}
 	return max(r, p.DeliveryRate, 1)
 }

@@ -119,6 +119,19 @@ func TestArrival(t *testing.T) {
 	require.InDelta(t, empty+0.04, seconds(func(p *Path) { p.InFlight, p.SRTT, p.Cwnd = 75_000, ms(60), 75_000 }), 1e-6, "50 kB in a queue")
 	require.InDelta(t, empty, seconds(func(p *Path) { p.Cwnd, p.PacingRate = 50_000, 1.25e6 }), 1e-6, "a window that is not used up")
 	require.InDelta(t, empty+0.04, seconds(func(p *Path) { p.InFlight, p.SRTT, p.Cwnd = 75_000, ms(60), 200_000 }), 1e-6, "nor is the window used up that it stands in")
+	require.InDelta(t, empty+0.04, seconds(func(p *Path) {
+		p.InFlight, p.Carried, p.SRTT, p.Cwnd, p.DeliveryRate = 75_000, 37_500, ms(60), 200_000, 1
+	}), 1e-6, "more is under way than before")
+	require.InDelta(t, empty, seconds(func(p *Path) {
+		p.InFlight, p.Carried, p.SRTT, p.Cwnd, p.DeliveryRate = 25_000-mss, 75_000, ms(60), 200_000, 1
+	}), 1e-6, "less is under way than stood in the queue")
+	burst := func(left time.Duration) float64 {
+		return seconds(func(p *Path) {
+			p.InFlight, p.SRTT, p.Cwnd, p.DeliveryRate, p.OldestSent = 37_500, ms(30), 37_500, 1, start.Add(-left)
+		})
+	}
+	require.InDelta(t, empty+0.010, burst(ms(30)), 1e-6, "12.5 kB in a queue")
+	require.InDelta(t, 0.020+37_500/1.25e6-0.010, burst(0), 1e-6, "all of it is still to come")
 	require.InDelta(t, empty+0.008, seconds(func(p *Path) { p.Unsent = 10_000 }), 1e-6)
 	require.InDelta(t, empty+0.002, seconds(func(p *Path) { p.LossRatio = 0.1 }), 1e-6)
 	require.InDelta(t, empty+0.3, seconds(func(p *Path) { p.InFlight, p.LastProgress = 1400, start.Add(-ms(300)) }), 1e-6)

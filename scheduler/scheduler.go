@@ -51,6 +51,8 @@ type Path struct {
 	Stale bool
 	// SRTT, RTTVar and MinRTT of the subflow; 0 if not yet measured.
 	SRTT, RTTVar, MinRTT time.Duration
+	// Carried is how many bytes were delivered within each of the round trips that SRTT tells of; 0 if not yet measured.
+	Carried int
 	// Cwnd is the congestion window, InFlight the bytes sent and not yet delivered,
 	// Unsent the bytes placed and not yet sent.
 	Cwnd, InFlight, Unsent int
@@ -67,6 +69,8 @@ type Path struct {
 	// LastProgress is when the peer last acknowledged something new, or when something was
 	// placed while nothing was outstanding; zero if that is not known.
 	LastProgress time.Time
+	// OldestSent is when the oldest segment left, for the last time, that is not acknowledged; zero if there is none.
+	OldestSent time.Time
 	// MSS is the payload of a full segment in bytes.
 	MSS int
 }

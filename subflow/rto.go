@@ -14,9 +14,19 @@ const (
 // Sender owns it.
 type rttEstimator struct {
 	srtt, rttvar time.Duration // 0: no sample yet
+	// carried is how many bytes were delivered in each of the round trips of srtt, smoothed as that is.
+	carried int
 	// The smallest RTT of the present window and of the one before it.
 	min, lastMin time.Duration
 	windowStart  time.Time
+}
+
+// carry takes in what was delivered in a round trip; add has taken in how long that took.
+func (e *rttEstimator) carry(bytes int) {
+	if e.carried == 0 {
+		e.carried = bytes
+	}
+	e.carried += (bytes - e.carried) / 8
 }
 
 func (e *rttEstimator) add(now time.Time, rtt time.Duration) {

@@ -335,6 +335,14 @@ func (s *Sender) Queued() int { return int(s.queue.end - s.una) }
 // window, or when the queue was last empty and something was placed.
 func (s *Sender) LastProgress() time.Time { return s.lastProgress }
 
+// OldestSent is when the oldest segment left, for the last time, that is not acknowledged cumulatively; zero if there is none.
+func (s *Sender) OldestSent() time.Time {
+	if s.board.recs.len() == 0 {
+		return time.Time{}
+	}
+	return s.board.recs.at(0).sent
+}
+
 // Backoffs is the number of retransmission timeouts, or of probes of a closed window, in a
 // row to which the peer has not answered. The last probe does not count yet.
 func (s *Sender) Backoffs() int { return max(s.rtx.backoffs, s.rtx.unanswered-1) }

@@ -457,6 +457,25 @@ func TestSenderRoomForTheEnd(t *testing.T) {
 	require.EqualValues(t, 10*simMSS+200, m.s.BytesSent())
 }
 
+// What the round trips carried lags behind what is in flight as SRTT does, and tells of the same time.
+func TestSenderCarried(t *testing.T) {
+	cc := &fixedWindow{window: 100 * simMSS}
+	m := newSim(t, simConfig{rate: 10 * mbit, delay: 5 * time.Millisecond, cc: cc})
+	require.Zero(t, m.s.Snapshot().Carried)
+	require.Zero(t, m.s.OldestSent())
+	m.write(1 << 20)
+	m.runFor(500 * time.Millisecond)
+	st := m.s.Snapshot()
+	require.InEpsilon(t, 100*simMSS, st.Carried, 0.05)
+	require.InEpsilon(t, 10*mbit*simMSS/(simMSS+simHeader), float64(st.Carried)/st.SRTT.Seconds(), 0.05)
+	require.InDelta(t, st.SRTT.Seconds(), m.now.Sub(m.s.OldestSent()).Seconds(), 0.005)
+	cc.window = 20 * simMSS
+	m.runFor(100 * time.Millisecond)
+	st = m.s.Snapshot()
+	require.Less(t, st.InFlight, 21*simMSS)
+	require.InEpsilon(t, 10*mbit*simMSS/(simMSS+simHeader), float64(st.Carried)/st.SRTT.Seconds(), 0.1)
+}
+
 // Reordering of 3 ms on a path with 10 ms round trip, which a fixed reordering window takes
 // for loss all the time.
 func TestSenderReordering(t *testing.T) {

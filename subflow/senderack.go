@@ -58,6 +58,8 @@ type ackWork struct {
 	// rtt is that of the newest record that was sent once and is now delivered.
 	rtt     time.Duration
 	rttSent time.Time
+	// rttDelivered is what rate.delivered was when that record was sent.
+	rttDelivered uint64
 	// echoRTT is that of a transmission which the ACK echoes although the record was sent again since; 0 if there is none. It
 	// is up to 2 ms too long, as timestamps are no finer. Without it a round trip that has become longer than the
 	// retransmission timeout would stay unknown, since everything is sent again before its ACK comes. It counts for no more
@@ -230,7 +232,7 @@ func (s *Sender) deliver(w *ackWork, r *record, arrived bool) {
 		}
 	case !r.retransmitted():
 		if w.rtt == 0 || r.sent.After(w.rttSent) {
-			w.rtt, w.rttSent = max(w.now.Sub(r.sent), 1), r.sent
+			w.rtt, w.rttSent, w.rttDelivered = max(w.now.Sub(r.sent), 1), r.sent, r.rate.delivered
 		}
 		if arrived {
 			s.noteOrder(w.now, r.sent, r.end())
@@ -268,8 +270,11 @@ func (s *Sender) noteOrder(now, sent time.Time, end uint64) {
 
 // estimate updates RTT, RACK and the state of delivery.
 func (s *Sender) estimate(w *ackWork) {
-	if w.filled {
+	switch {
+	case w.filled:
 		w.rtt = w.echoRTT
+	case w.rtt > 0:
+		s.rtt.carry(int(s.rate.delivered - w.rttDelivered))
 	}
 	if w.rtt > 0 {
 		s.rtt.add(w.now, w.rtt)

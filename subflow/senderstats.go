@@ -12,6 +12,8 @@ type SenderStats struct {
 	SRTT, RTTVar, MinRTT time.Duration
 	// RTO is the retransmission timeout without backoff.
 	RTO time.Duration
+	// Carried is how many bytes were delivered within each round trip of SRTT, smoothed as that is; 0 if not measured.
+	Carried int
 	// Cwnd is the congestion window, InFlight and Unsent as the methods of Sender, in bytes.
 	Cwnd, InFlight, Unsent int
 	// DeliveryRate in bytes/s, 0 if not measured; PacingRate in bytes/s, 0 if not paced.
@@ -54,6 +56,7 @@ func (s *Sender) Snapshot() SenderStats {
 		RTTVar:         s.rtt.rttvar,
 		MinRTT:         s.rtt.minRTT(),
 		RTO:            s.rtt.rto(),
+		Carried:        s.rtt.carried,
 		Cwnd:           s.cc.Window(),
 		InFlight:       s.board.inFlight,
 		Unsent:         s.Unsent(),

@@ -232,6 +232,36 @@ func TestHystart(t *testing.T) {
 	require.Equal(t, 10*simMSS<<8, steady.ctl.Window(), "no rise, no exit")
 }
 
+// Slow start sees the queue that the end of a round makes, and not only when the window has doubled twice more.
+func TestHystartSeesQueueOfPacedRound(t *testing.T) {
+	s := newSim(NewCubic(), path{rate: mbit(50), oneWay: 10 * time.Millisecond, queue: int(mbit(50) / 20)}, 1)
+	s.run(time.Second)
+	require.Zero(t, s.drops, "50 ms of queue for 20 ms of round trip")
+	require.Greater(t, s.delivered, uint64(5_500_000), "of 6.25 MB that the link takes meanwhile")
+}
+
+// A pause of the machine delays many ACKs, all at once, and is no queue: slow start goes on.
+func TestHystartPause(t *testing.T) {
+	a := newAckClock(NewCubic(), 20*time.Millisecond)
+	for range 3 {
+		a.round()
+	}
+	begin, rtt := a.delivered, a.rtt
+	a.rtt += 15 * time.Millisecond
+	for range 60 {
+		a.now = a.now.Add(10 * time.Microsecond)
+		a.ack(begin, simMSS, true)
+	}
+	a.rtt = rtt
+	for range 20 {
+		a.now = a.now.Add(100 * time.Microsecond)
+		a.ack(begin, simMSS, true)
+	}
+	require.Equal(t, 10*simMSS<<4, a.ctl.Window())
+	a.round()
+	require.Equal(t, 10*simMSS<<5, a.ctl.Window())
+}
+
 // In recovery no ACK lets more than a small burst go, and at the end about ssthresh is in flight.
 func TestCubicRecoveryHasNoBursts(t *testing.T) {
 	s := newSim(NewCubic(), path{rate: mbit(50), oneWay: 10 * time.Millisecond, queue: 125_000, loss: 0.001}, 1)

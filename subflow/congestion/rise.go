@@ -19,14 +19,15 @@ type riseDetector struct {
 	samples  int
 
 	// rising: there is a queue, since a run has shown it and until a whole round does not; seen: a run of the
-	// present round has.
-	rising, seen bool
+	// present round has. stands: the whole round before it met the queue.
+	rising, seen, stands bool
 }
 
 // nextRound begins a round trip.
 func (d *riseDetector) nextRound() {
 	if d.curMin > 0 {
 		d.rising = d.seen
+		d.stands = d.seen && d.curMin >= d.base+rise(d.base)
 		if !d.rising {
 			d.base = d.curMin
 		}
