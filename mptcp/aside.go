@@ -8,7 +8,7 @@ import (
 )
 
 // asideQueue holds bytes that stood in front of others on their subflow and are not yet
-// due. It is bounded by the receive window, which admits no DSN beyond it.
+// due. It is bounded by the widest receive window, which admits no DSN further beyond DATA_ACK.
 type asideQueue struct {
 	runs    []asideRun // by DSN, without overlaps
 	scratch []byte

@@ -10,7 +10,7 @@ import (
 	"github.com/gomptcp/gomptcp/tun"
 )
 
-// mappingSlack is how far beyond the window a mapping may reach: the rounding of the
+// mappingSlack is how far beyond what a peer may send (inWindow) a mapping may reach: the rounding of the
 // window field, and what a peer may announce ahead.
 const mappingSlack = 1 << 17
 
@@ -273,9 +273,13 @@ func (f *Subflow) dataFinIn(now time.Time, m *rxMapping) bool {
 	return true
 }
 
-// inWindow reports whether the DSN end may come: what lies before it was offered.
+// inWindow reports whether the DSN end may come: what lies before it was offered, or a peer may think so. TCP ignores
+// the window of an ACK that repeats an earlier one and shows less (RFC 9293 section 3.10.7.4), and Linux adds the window that
+// it knows to each new DATA_ACK, which those bring, too. So it sends up to the widest window beyond DATA_ACK. To drop that
+// would leave a gap in the subflow, perhaps in front of the very bytes that DATA_ACK waits for.
 func (f *Subflow) inWindow(end seq.DSN) bool {
-	return end.LessEq(f.Shared.Advertised.Add(mappingSlack))
+	edge := f.Shared.Advertised.Max(f.Shared.RcvNxt.Add(f.Shared.Widest))
+	return end.LessEq(edge.Add(mappingSlack))
 }
 
 // mappingIn keeps a mapping. It reports false when the segment that carried it has to be

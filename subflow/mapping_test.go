@@ -194,6 +194,19 @@ func TestMappingBeyondWindow(t *testing.T) {
 	p.requireStream(5)
 }
 
+// The window shrinks as data comes that cannot be read yet, on ACKs that acknowledge nothing new: TCP ignores that, and a peer
+// like Linux adds the window of before to DATA_ACK. What it then sends is taken.
+func TestMappingInWindowOfBefore(t *testing.T) {
+	p := opened(t, setup{role: Responder})
+	const moved = connectionWindow * 3 / 4
+	p.shared.RcvNxt = p.shared.RcvNxt.Add(moved) // by another subflow
+	p.owner.window -= moved
+	p.f.SendAck(p.now)
+	require.EqualValues(t, connectionWindow-moved, p.shared.Advertised.Sub(p.shared.RcvNxt))
+	require.NotNil(t, p.data(0, "hello", p.mapping(0, moved+connectionWindow-5, 5, "")))
+	require.Equal(t, 1, p.f.maps.len())
+}
+
 // A mapping in the past of the subflow changes nothing.
 func TestMappingPast(t *testing.T) {
 	p := opened(t, setup{role: Responder})

@@ -244,6 +244,7 @@ func (f *Subflow) windowField() uint16 {
 	field = min(field, 0xffff)
 	f.advEdge = f.advEdge.Max(f.rcvNxt.Add(field << f.rcvScale))
 	f.Shared.Advertised = f.Shared.Advertised.Max(f.Shared.RcvNxt.Add(field << f.rcvScale))
+	f.Shared.Widest = max(f.Shared.Widest, field<<f.rcvScale)
 	return uint16(field)
 }
 

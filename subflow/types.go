@@ -108,6 +108,8 @@ type Shared struct {
 	RcvNxt seq.DSN
 	// Advertised is the right edge of the window that any subflow has shown. Set by subflows.
 	Advertised seq.DSN
+	// Widest is the widest window that any subflow has shown, in bytes. Set by subflows.
+	Widest int
 	// SndUna is the first DSN that the peer has not acknowledged; SndEnd the one after the
 	// last byte ever placed on a subflow, DATA_FIN included.
 	SndUna, SndEnd seq.DSN
