@@ -100,6 +100,20 @@ func TestSubflowEndpoints(t *testing.T) {
 	c.opens("10.2.0.1 > " + server + " id 1")
 }
 
+// A flag that changes while a subflow is being opened is told when it is up.
+func TestEndpointChangesWhileOpening(t *testing.T) {
+	c, s := withEndpoints(t, Client, false, Limits{Subflows: 2}, []Endpoint{
+		{Addr: ip("10.1.0.1"), Flags: FlagSubflow | FlagBackup}, {Addr: ip("10.2.0.1"), Flags: FlagSubflow},
+	}, "10.0.0.1", "10.1.0.1", "10.2.0.1")
+	c.opens("10.1.0.1 > "+server+" backup id 1", "10.2.0.1 > "+server+" id 2")
+	s.set(s.limits, s.with(1, FlagSubflow)...)
+	c.tells()
+	c.upBackup("10.1.0.1", server)
+	c.tells("regular 2")
+	c.up("10.2.0.1", server)
+	c.tells()
+}
+
 func TestLostSubflowOfEndpoint(t *testing.T) {
 	c, _ := withEndpoints(t, Client, false, Limits{Subflows: 2}, []Endpoint{{Addr: ip("10.1.0.1"), Flags: FlagSubflow}}, "10.0.0.1", "10.1.0.1")
 	c.opens("10.1.0.1 > " + server + " id 1")

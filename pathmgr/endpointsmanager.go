@@ -65,6 +65,8 @@ func (m *endpointsManager) Handle(now time.Time, ev Event) (do []Action) {
 	case SubflowUp:
 		if ev.Incoming && m.subflows() > m.limit {
 			do = append(do, CloseSubflow{ID: ev.ID})
+		} else if !ev.Incoming && ev.Replaces == 0 {
+			do = append(do, m.catchUp(ev.ID)...)
 		}
 	}
 	do = append(do, m.signal()...)
@@ -272,6 +274,21 @@ func (m *endpointsManager) unwish(before []Endpoint, withdrawn []netip.Addr) (do
 		}
 	}
 	return do
+}
+
+// catchUp tells the peer if FlagBackup has changed since the SYN of a subflow left.
+func (m *endpointsManager) catchUp(id uint32) []Action {
+	p := m.pairOf(id)
+	if p == nil {
+		return nil
+	}
+	e, ok := endpoint(m.list, p.at.local)
+	want := e.Flags&FlagBackup != 0
+	if !ok || want == p.wish.backup {
+		return nil
+	}
+	p.backup = want
+	return []Action{SetBackup{ID: id, Backup: want}}
 }
 
 // prioritise tells the peer where FlagBackup and the subflows differ.
