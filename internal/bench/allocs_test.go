@@ -17,6 +17,10 @@ import (
 // pools that still grow when the unlucky order of things asks for one more.
 const maxAllocs = 0.05
 
+// allocAttempts is how often a transfer is tried: on a busy machine one of two subflows may stand for a while, and what
+// comes early on the other one is kept in memory of its own. What is allocated as a rule is in all of them.
+const allocAttempts = 3
+
 // TestNoAllocations: in a steady transfer our packages, as opposed to gVisor, allocate
 // nothing for a super-segment, neither the end that sends nor the one that receives.
 func TestNoAllocations(t *testing.T) {
@@ -26,29 +30,39 @@ func TestNoAllocations(t *testing.T) {
 	defer func(rate int) { runtime.MemProfileRate = rate }(runtime.MemProfileRate)
 	runtime.MemProfileRate = 1 // every allocation from here on
 	for _, k := range []contender{oneSubflow, twoSubflows} {
-		c, data, stop := overPipe(t, k)
-		var before map[string]int64
-		begin := func() {
-			k.awaitSubflows(t, c)
-			before = ownAllocs()
-			data.Store(0)
-		}
-		const bytes = 512 << 20
-		require.NoError(t, job{Warm: 4 * warm, Bytes: bytes}.run(c, begin, func() {}))
-		segments := float64(data.Load())
 		sum, where := 0.0, ""
-		after := ownAllocs()
-		for _, f := range slices.Sorted(maps.Keys(after)) {
-			if n := float64(after[f]-before[f]) / segments; n > maxAllocs/10 {
-				where += fmt.Sprintf("\n  %.3f for each super-segment in %s", n, f)
-				sum += n
+		for range allocAttempts {
+			if sum, where = allocsOf(t, k); sum <= maxAllocs {
+				break
 			}
 		}
 		if sum > maxAllocs {
 			t.Errorf("%s: %.2f allocations for each super-segment:%s", k.name, sum, where)
 		}
-		stop()
 	}
+}
+
+// allocsOf is how many allocations of ours a super-segment of a steady transfer costs, and where.
+func allocsOf(t *testing.T, k contender) (sum float64, where string) {
+	c, data, stop := overPipe(t, k)
+	defer stop()
+	var before map[string]int64
+	begin := func() {
+		k.awaitSubflows(t, c)
+		before = ownAllocs()
+		data.Store(0)
+	}
+	const bytes = 512 << 20
+	require.NoError(t, job{Warm: 4 * warm, Bytes: bytes}.run(c, begin, func() {}))
+	segments := float64(data.Load())
+	after := ownAllocs()
+	for _, f := range slices.Sorted(maps.Keys(after)) {
+		if n := float64(after[f]-before[f]) / segments; n > maxAllocs/10 {
+			where += fmt.Sprintf("\n  %.3f for each super-segment in %s", n, f)
+			sum += n
+		}
+	}
+	return sum, where
 }
 
 // ownAllocs returns how often each function of ours has allocated.
