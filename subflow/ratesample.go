@@ -13,7 +13,7 @@ type rateStamp struct {
 }
 
 const (
-	// keptLumps is how many lumps are remembered.
+	// keptLumps is how many lumps are remembered: those of the longest that make up a round trip of 640 ms.
 	keptLumps = 64
 	// minLump and maxLump bound how long a lump may last.
 	minLump, maxLump = 250 * time.Microsecond, 10 * time.Millisecond
@@ -23,8 +23,8 @@ const (
 // has held them up, data leaves while they are being processed: counted from then on, the rest of them would look as if
 // the path had delivered it in the round trip that follows.
 type lump struct {
-	begun, end time.Time
-	delivered  uint64 // at the end
+	end       time.Time
+	delivered uint64 // at the end
 }
 
 // rateSampler measures the rate at which data arrives at the peer
@@ -40,6 +40,7 @@ type rateSampler struct {
 
 	lumps    [keptLumps]lump // a ring
 	lump     uint32          // the number of the present one
+	begun    time.Time       // when that began
 	lumpTime time.Duration   // how long one may last
 
 	// newest is the record delivered by the present ACK that left last.
@@ -69,7 +70,8 @@ func (s *rateSampler) stamp(r *record, idle bool) {
 // beginLump begins a lump in which nothing was delivered yet.
 func (s *rateSampler) beginLump(now time.Time) {
 	s.lump++
-	s.lumps[s.lump%keptLumps] = lump{begun: now, end: now, delivered: s.delivered}
+	s.begun = now
+	s.lumps[s.lump%keptLumps] = lump{end: now, delivered: s.delivered}
 }
 
 // markAppLimited begins a phase whose samples are lower bounds only: until all that is in
@@ -81,7 +83,7 @@ func (s *rateSampler) markAppLimited(inFlight int) {
 // deliver counts r as delivered. An ambiguous record may have been delivered by an
 // earlier transmission than its stamp tells of: it gives no sample.
 func (s *rateSampler) deliver(now time.Time, r *record, ambiguous bool) {
-	if now.Sub(s.lumps[s.lump%keptLumps].begun) > max(s.lumpTime, minLump) {
+	if now.Sub(s.begun) > max(s.lumpTime, minLump) {
 		s.beginLump(now)
 	}
 	s.delivered += uint64(r.n)

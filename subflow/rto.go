@@ -21,7 +21,7 @@ type rttEstimator struct {
 	windowStart  time.Time
 }
 
-// carry takes in what was delivered in a round trip; add has taken in how long that took.
+// carry takes in what was delivered in a round trip; add takes in how long that took.
 func (e *rttEstimator) carry(bytes int) {
 	if e.carried == 0 {
 		e.carried = bytes
